@@ -1,5 +1,60 @@
-"""DeepSeek Workbench: see what flows through a PyTorch model while it trains, explain it, fix it."""
+"""DeepSeek Workbench: see what flows through a PyTorch model while it trains, explain it, fix it.
+
+The names below are loaded when they are first used, so that ``import deepseek`` costs next to nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from deepseek.errors import DeepseekError, RunFileError
 
-__all__ = ["DeepseekError", "RunFileError"]
+if TYPE_CHECKING:
+    from deepseek import explain, inspector, kernels, widgets
+    from deepseek.compose import inspect, open_run
+    from deepseek.inspector import Finding, Run, Session
+    from deepseek.widgets.magic import load_ipython_extension, unload_ipython_extension
+
+    __version__: str
+
+__all__ = [
+    "DeepseekError",
+    "Finding",
+    "Run",
+    "RunFileError",
+    "Session",
+    "__version__",
+    "explain",
+    "inspect",
+    "inspector",
+    "kernels",
+    "load_ipython_extension",
+    "open_run",
+    "unload_ipython_extension",
+    "widgets",
+]
+
+_ROOMS = {"explain", "inspector", "kernels", "widgets"}
+
+_HOME = {
+    "Finding": "deepseek.inspector",
+    "Run": "deepseek.inspector",
+    "Session": "deepseek.inspector",
+    "inspect": "deepseek.compose",
+    "load_ipython_extension": "deepseek.widgets.magic",
+    "open_run": "deepseek.compose",
+    "unload_ipython_extension": "deepseek.widgets.magic",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"deepseek.{name}")
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("deepseek-workbench")
+    raise AttributeError(f"module 'deepseek' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,71 @@
+"""The two ways in, with the inspector and the widgets put together."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+from torch.optim import Optimizer
+
+from deepseek import inspector
+from deepseek.widgets import Viewer
+
+
+def inspect(
+    model: nn.Module,
+    optimizer: Optimizer | None = None,
+    *,
+    budget: float = 0.05,
+    every: int | None = None,
+    sites: str | Callable[[str, nn.Module], bool] | None = None,
+    kinds: tuple[str, ...] | None = None,
+    rules: str = "standard",
+    run: str | Path | None = None,
+) -> inspector.Session:
+    """Watch ``model`` while it trains.
+
+    Use the session as a context manager, or call its ``close()``. A step ends at ``optimizer.step()``; without
+    an optimizer, at the forward of the root module.
+
+    Args:
+        model: The model to watch.
+        optimizer: The optimizer that updates it.
+        budget: Largest share of the step time that watching may cost (0.05 = 5 %), measured by itself.
+        every: Observe each ``every``-th step instead of keeping to the budget; 1 observes each step.
+        sites: What to watch: None for all leaf modules and parameters, a glob over module names, or a
+            function of a module's name and the module.
+        kinds: Which kinds of tensors to summarise, such as ``("activation", "gradient")``; None for all.
+        rules: Which set of rules judges the run.
+        run: Path of the run file; by default ``./runs/<time>-<model>.dsrun``.
+
+    Returns:
+        The running session.
+
+    Raises:
+        DeepseekError: An argument does not fit; the sentence says what was expected.
+    """
+    return inspector.inspect(
+        model,
+        optimizer,
+        budget=budget,
+        every=every,
+        sites=sites,
+        kinds=kinds,
+        rules=rules,
+        run=run,
+        viewer=Viewer(),
+    )
+
+
+def open_run(path: str | Path) -> inspector.Run:
+    """Open a saved run, or one that is still being written.
+
+    Args:
+        path: A run file, such as ``runs/20250101-120000-net.dsrun``.
+
+    Returns:
+        The run, with the read-only surface of a session.
+
+    Raises:
+        RunFileError: The file is missing, foreign, damaged or of another version.
+    """
+    return inspector.open_run(path, viewer=Viewer())
