@@ -23,8 +23,8 @@ def inspect(
 ) -> inspector.Session:
     """Watch ``model`` while it trains.
 
-    Use the session as a context manager, or call its ``close()``. A step ends at ``optimizer.step()``; without
-    an optimizer, at the forward of the root module.
+    Use the session as a context manager, or call its ``close()``. A step ends at ``optimizer.step()``;
+    without an optimizer, at the forward of the root module.
 
     Args:
         model: The model to watch.

@@ -2,7 +2,7 @@
 
 
 class DeepseekError(Exception):
-    """Something was asked that cannot be done; the sentence says what was expected, what arrived, what to do."""
+    """Something was asked that cannot be done; it says what was expected, what arrived, what to do."""
 
 
 class RunFileError(DeepseekError):

@@ -21,6 +21,8 @@ from deepseek.widgets.viewer import Viewer
 
 T = TypeVar("T")
 
+_KINDS = {nn.Module: "torch.nn.Module", Optimizer: "torch.optim.Optimizer"}
+
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add the magics to ``shell``: what ``%load_ext deepseek`` calls."""
@@ -100,7 +102,7 @@ class DeepseekMagics(Magics):
         self._watches: dict[str, _Watch] = {}
 
     @line_cell_magic
-    def deepseek_inspect(self, line: str, cell: str | None = None) -> None:  # noqa: D102: the parser's help, below
+    def deepseek_inspect(self, line: str, cell: str | None = None) -> None:  # noqa: D102 - the parser writes it
         try:
             self._obey(line, cell)
         except DeepseekError as error:
@@ -171,9 +173,8 @@ class DeepseekMagics(Magics):
             what = f"{text!r} cannot be evaluated ({type(error).__name__}: {error})"
             raise DeepseekError(f"The {word} {what}.{_suggestion(text, names)}") from error
         if not isinstance(value, expected):
-            kind = f"{expected.__module__.removesuffix('.module')}.{expected.__name__}"
             raise DeepseekError(
-                f"Expected the {word} to be a {kind}, got {text!r}, a {type(value).__name__}."
+                f"Expected the {word} to be a {_KINDS[expected]}, got {text!r}, a {type(value).__name__}."
                 f"{_suggestion(text, names)}"
             )
         return value

@@ -1,0 +1,90 @@
+"""What pyproject.toml declares, and what a wheel and a source distribution really hold."""
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+SETUPTOOLS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
+ROOMS = {folder: package for package, folder in SETUPTOOLS["package-dir"].items()}
+UNPACKAGED = ("node_modules", "__pycache__", "frontend")
+
+
+def package_of(folder: PurePosixPath) -> str:
+    room, *below = folder.parts
+    return ".".join([ROOMS[room], *below])
+
+
+def sources() -> list[PurePosixPath]:
+    """The files of the rooms that belong into a distribution, relative to the repository."""
+    found = [path for room in ROOMS for path in (REPOSITORY / room).rglob("*") if path.is_file()]
+    kept = [
+        path for path in found if not set(UNPACKAGED) & set(path.parts) and path.suffix not in {".so", ".pyd"}
+    ]
+    return [PurePosixPath(path.relative_to(REPOSITORY).as_posix()) for path in kept]
+
+
+def test_the_package_list_is_the_folders_with_an_init():
+    assert set(SETUPTOOLS["packages"]) == {
+        package_of(path.parent) for path in sources() if path.name == "__init__.py"
+    }
+    assert SETUPTOOLS["packages"] == sorted(SETUPTOOLS["packages"])
+
+
+def test_every_module_lies_in_a_listed_package():
+    homeless = [
+        path
+        for path in sources()
+        if path.suffix == ".py" and package_of(path.parent) not in SETUPTOOLS["packages"]
+    ]
+    assert not homeless
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a wheel and a source distribution; the wheel is built from the source distribution."""
+    copy, out = tmp_path_factory.mktemp("copy") / "copy", tmp_path_factory.mktemp("built")
+    ignore = shutil.ignore_patterns(
+        ".*", "*.so", "*.egg-info", "build", "dist", "runs", "tests", "notebooks", *UNPACKAGED
+    )
+    shutil.copytree(REPOSITORY, copy, ignore=ignore)
+    command = [sys.executable, "-Im", "build", "--no-isolation", "--outdir", str(out), str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return out
+
+
+def test_the_wheel_holds_every_module_and_data_file(built: Path):
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        names = set(wheel.namelist())
+    expected = {
+        str(PurePosixPath(package_of(path.parent).replace(".", "/")) / path.name) for path in wanted()
+    }
+    assert expected - names == set()
+    ours = {name for name in names if name.endswith(".py")}
+    assert ours == {name for name in expected if name.endswith(".py")}
+
+
+def test_the_source_distribution_holds_every_module_and_data_file(built: Path):
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {str(path) for path in wanted()} - names == set()
+    assert {"LICENSE", "README.md", "pyproject.toml", "setup.py"} <= names
+
+
+def wanted() -> list[PurePosixPath]:
+    """Modules, C sources, the type marker and everything that the browser loads."""
+    return [
+        path
+        for path in sources()
+        if path.suffix in {".py", ".c", ".h"}
+        or path.name == "py.typed"
+        or path.parts[:2] == ("widgets", "static")
+        or path.parts[:2] == ("widgets", "schema")
+    ]
