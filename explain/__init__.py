@@ -1,1 +1,1 @@
-"""."""
+"""Attributions and attention maps of trained models, and how far to trust them."""

@@ -1,0 +1,181 @@
+"""A run file, opened: the same read-only surface as the live session that wrote it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from deepseek.errors import DeepseekError
+from deepseek.inspector.governor import Timing, measure_overhead, steps_per_second
+from deepseek.inspector.record import Finding, Layout, Site, StepRecord, TensorKind
+from deepseek.inspector.recording import Recording, Status
+from deepseek.inspector.runfile import RunReader
+from deepseek.inspector.tables import (
+    check_kind,
+    finding_table,
+    scalar_table,
+    summary_table,
+    tensor_table,
+    timing_table,
+    with_update_ratio,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Viewer(Protocol):
+    """Shows recordings; the front door supplies it, so that this room needs to know nothing of widgets."""
+
+    def widget(self, recording: Recording) -> Any:
+        """Return the interactive view."""
+
+    def show(self, recording: Recording) -> Any:
+        """Display the interactive view, or what the front end can show of it."""
+
+    def report(self, recording: Recording, path: str | Path) -> Path:
+        """Write the self-contained report."""
+
+
+class Viewable:
+    """The views of a recording."""
+
+    _viewer: Viewer | None
+
+    def widget(self) -> Any:
+        """Return the interactive view as a widget."""
+        return self._the_viewer().widget(cast("Recording", self))
+
+    def report(self, path: str | Path) -> Path:
+        """Write one self-contained HTML file with the same views; it opens offline.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            DeepseekError: The file cannot be written.
+        """
+        return self._the_viewer().report(cast("Recording", self), path)
+
+    def _ipython_display_(self) -> None:
+        self._the_viewer().show(cast("Recording", self))
+
+    def _the_viewer(self) -> Viewer:
+        if self._viewer is None:
+            raise DeepseekError("This recording has no views. Open it through deepseek.open_run or deepseek.inspect.")
+        return self._viewer
+
+
+class Run(Viewable):
+    """A run file opened for reading; the writer may still be at work.
+
+    Args:
+        path: The ``.dsrun`` file.
+        viewer: Supplies ``widget``, ``report`` and the display in notebooks.
+
+    Raises:
+        RunFileError: The file is missing, foreign, damaged or from a newer version.
+    """
+
+    def __init__(self, path: str | Path, viewer: Viewer | None = None) -> None:
+        self.path = Path(path)
+        self._reader = RunReader(self.path)
+        self._viewer = viewer
+
+    def __repr__(self) -> str:
+        status = self.status
+        return f"<Run {self.title}: {status.step} steps, {status.state}, {len(self.findings)} findings, {self.path}>"
+
+    @cached_property
+    def meta(self) -> Mapping[str, str]:
+        """Facts about the run, by name."""
+        return self._reader.meta
+
+    @property
+    def title(self) -> str:
+        """Class name of the model."""
+        return self.meta.get("model", self.path.stem)
+
+    @property
+    def sites(self) -> Sequence[Site]:
+        """All sites; a site's id is its position."""
+        return self._reader.sites()
+
+    @property
+    def layouts(self) -> Sequence[Layout]:
+        """All layouts; a layout's id is its position."""
+        return self._reader.layouts()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings, in the order of their steps."""
+        return self._reader.findings()
+
+    @property
+    def status(self) -> Status:
+        """Where the recording stands."""
+        steps = self._reader.steps()
+        timings = [Timing(step.wall_ms, step.inspector_ms, step.observed) for step in steps]
+        return Status(
+            state=self._reader.state,
+            step=len(steps),
+            steps_per_second=steps_per_second(timings),
+            overhead=measure_overhead(timings),
+            dropped=steps[-1].step + 1 - len(steps) if steps else 0,
+        )
+
+    def records(self, start: int = 0) -> Iterator[StepRecord]:
+        """Yield every stored step from number ``start`` on, in order."""
+        return self._reader.records(start)
+
+    def frame(self, kind: str) -> "pd.DataFrame":
+        """Return all rows of one kind as a table.
+
+        Args:
+            kind: ``activation``, ``activation_gradient``, ``gradient``, ``parameter``, ``update`` or ``unit`` (one row
+                per observed tensor: ``step, site, call, numel, shape, dtype`` and the summary columns), ``scalar``,
+                ``timing`` or ``finding``.
+
+        Raises:
+            DeepseekError: There is no such kind.
+        """
+        check_kind(kind)
+        if kind == "scalar":
+            return scalar_table(self._reader.records(kinds=()))
+        if kind == "timing":
+            return timing_table(self._reader.records(kinds=()))
+        if kind == "finding":
+            return finding_table(self.findings)
+        table = self._tensors(cast("TensorKind", kind))
+        return with_update_ratio(table, self._tensors("parameter")) if kind == "update" else table
+
+    def summary(self) -> "pd.DataFrame":
+        """Return the newest numbers of every observed module and parameter, one row each."""
+        return summary_table(self._reader.newest_frames(), self.sites, self.layouts)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._reader.close()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _tensors(self, kind: TensorKind) -> "pd.DataFrame":
+        frames = list(self._reader.frames(kind))
+        return tensor_table(frames, self.sites, self.layouts)
+
+
+def open_run(path: str | Path, *, viewer: Viewer | None = None) -> Run:
+    """Open a run file for reading.
+
+    Args:
+        path: The ``.dsrun`` file; it may come from a stranger, and may still be growing.
+        viewer: Supplies the views.
+
+    Raises:
+        RunFileError: The file is missing, foreign, damaged or from a newer version.
+    """
+    return Run(path, viewer)

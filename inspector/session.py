@@ -1,0 +1,271 @@
+"""A live session: a model under inspection."""
+
+import atexit
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from deepseek.errors import DeepseekError, RunFileError
+from deepseek.inspector.governor import Governor
+from deepseek.inspector.probes import Attachment
+from deepseek.inspector.record import TENSOR_KINDS, Finding, Layout, Site, StepRecord, TensorKind
+from deepseek.inspector.recorder import Recorder
+from deepseek.inspector.recording import Overhead, Status
+from deepseek.inspector.rules import Judge, Rule
+from deepseek.inspector.run import Run, Viewable, Viewer
+from deepseek.inspector.runfile import RunWriter, run_path
+from deepseek.inspector.sites import SiteFilter, SiteTable
+from deepseek.inspector.steps import PendingStep, Steps
+from deepseek.inspector.worker import Listener, Worker
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_IDLE_S = 0.25
+
+
+class Session(Viewable):
+    """Watches a model while it trains. Made by ``deepseek.inspect``; see there for the arguments.
+
+    The session can be used as a context manager. Outside of one, ``close()`` ends it; so does the end of the process.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer | None,
+        *,
+        budget: float,
+        every: int | None,
+        sites: SiteFilter,
+        kinds: Sequence[TensorKind],
+        rules: str | Sequence[Rule],
+        run: str | Path | None,
+        viewer: Viewer | None,
+    ) -> None:
+        self._viewer = viewer
+        self._meta = describe(model, optimizer)
+        self._recorder = Recorder(SiteTable())
+        judge = Judge(rules)
+        attachment = Attachment(model, self._recorder, kinds, sites)
+        self._governor = Governor(budget, every)
+        self.path, writer = _open_writer(run, self._meta)
+        self._worker = Worker(writer, judge, self._recorder, self._release_idle)
+        self._steps = Steps(self._recorder, attachment, self._governor, self._emit)
+        self._count = 0
+        self._run: Run | None = None
+        self._closed = False
+        self._steps.attach(model, optimizer)
+        atexit.register(self.close)
+
+    def __repr__(self) -> str:
+        status = self.status
+        return (
+            f"<Session {self.title}: {status.step} steps, {status.state}, {len(self.findings)} findings, {self.path}>"
+        )
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def title(self) -> str:
+        """Class name of the model."""
+        return self._meta["model"]
+
+    @property
+    def meta(self) -> Mapping[str, str]:
+        """Facts about the run, by name."""
+        return dict(self._meta)
+
+    @property
+    def sites(self) -> Sequence[Site]:
+        """All sites so far; a site's id is its position."""
+        return self._recorder.sites.sites
+
+    @property
+    def layouts(self) -> Sequence[Layout]:
+        """All layouts stored so far; a layout's id is its position."""
+        return self._stored().layouts
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings so far, in the order of their steps."""
+        self.flush()
+        return list(self._worker.findings)
+
+    @property
+    def overhead(self) -> Overhead | None:
+        """The measured share of step time that the inspector costs; None during the first steps."""
+        return self._governor.overhead
+
+    @property
+    def status(self) -> Status:
+        """Where the session stands."""
+        return Status(
+            state="closed" if self._closed else "running",
+            step=self._count,
+            steps_per_second=self._governor.steps_per_second,
+            overhead=self.overhead,
+            dropped=self._worker.dropped,
+        )
+
+    def log(self, **scalars: float | torch.Tensor) -> None:
+        """Record named values, such as the loss, with the step in progress or the one that has just ended.
+
+        Args:
+            scalars: Numbers or one-element tensors. Tensors on an accelerator are read later, without waiting.
+
+        Raises:
+            DeepseekError: A value is not a number.
+        """
+        self._steps.log({name: _scalar(name, value) for name, value in scalars.items()})
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` with each new batch of steps from the worker thread; return the function that ends it."""
+        return self._worker.subscribe(listener)
+
+    def flush(self) -> None:
+        """Wait until every finished step is stored."""
+        self._steps.release()
+        self._worker.flush()
+
+    def records(self, start: int = 0) -> Iterator[StepRecord]:
+        """Yield every stored step from number ``start`` on, in order."""
+        return self._stored().records(start)
+
+    def frame(self, kind: str) -> "pd.DataFrame":
+        """Return all rows of one kind as a table; see ``Run.frame``."""
+        return self._stored().frame(kind)
+
+    def summary(self) -> "pd.DataFrame":
+        """Return the newest numbers of every observed module and parameter, one row each."""
+        return self._stored().summary()
+
+    def close(self) -> None:
+        """Remove every hook, finish the run file and end the worker. Reading stays possible; closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        atexit.unregister(self.close)
+        self._steps.close()
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+        self._worker.close("closed")
+
+    def _stored(self) -> Run:
+        self.flush()
+        if self._run is None:
+            self._run = Run(self.path, self._viewer)
+        return self._run
+
+    def _emit(self, pending: PendingStep) -> None:
+        self._count += 1
+        self._worker.emit(pending)
+
+    def _release_idle(self) -> None:
+        self._steps.release_if_idle(_IDLE_S)
+
+
+def inspect(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None = None,
+    *,
+    budget: float = 0.05,
+    every: int | None = None,
+    sites: SiteFilter = None,
+    kinds: Sequence[TensorKind] = TENSOR_KINDS,
+    rules: str | Sequence[Rule] = "standard",
+    run: str | Path | None = None,
+    viewer: Viewer | None = None,
+) -> Session:
+    """Watch ``model`` while it trains; training itself stays the same to the last bit.
+
+    A step ends at ``optimizer.step()``; without an optimizer, at the next forward of the whole model. With an optimizer,
+    forwards of the whole model without gradients (evaluation) are not recorded.
+
+    Args:
+        model: The model to watch.
+        optimizer: The optimizer that trains it.
+        budget: Largest share of step time that watching may cost, measured by the session itself, which then observes
+            as many steps as fit.
+        every: Observe each ``every``-th step instead, whatever it costs.
+        sites: None for the outputs of all leaf modules and all parameters; a glob over module names, such as
+            ``"encoder.*"``; or a callable ``(name, module) -> bool``.
+        kinds: Which kinds of tensors to record: ``activation``, ``activation_gradient``, ``gradient``, ``parameter``,
+            ``update``, ``unit``. ``update`` keeps one more copy of the parameters.
+        rules: ``"standard"``, or the rules to apply.
+        run: Path of the run file; by default ``./runs/<time>-<model>.dsrun``.
+        viewer: Supplies the views.
+
+    Raises:
+        DeepseekError: An argument does not make sense; nothing has been attached then.
+    """
+    _check(model, optimizer, budget, every, kinds)
+    return Session(
+        model,
+        optimizer,
+        budget=budget,
+        every=every,
+        sites=sites,
+        kinds=kinds,
+        rules=rules,
+        run=run,
+        viewer=viewer,
+    )
+
+
+def describe(model: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict[str, str]:
+    """Facts about a model worth keeping with its run."""
+    parameters = list(model.parameters())
+    return {
+        "model": type(model).__name__,
+        "parameters": str(sum(p.numel() for p in parameters if not nn.parameter.is_lazy(p))),
+        "device": str(parameters[0].device) if parameters else "none",
+        "optimizer": type(optimizer).__name__ if optimizer is not None else "none",
+        "torch": torch.__version__,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _check(model: Any, optimizer: Any, budget: Any, every: Any, kinds: Sequence[str]) -> None:
+    if not isinstance(model, nn.Module):
+        raise DeepseekError(f"`model` must be a torch.nn.Module, not {type(model).__name__}.")
+    if optimizer is not None and not isinstance(optimizer, torch.optim.Optimizer):
+        raise DeepseekError(f"`optimizer` must be a torch.optim.Optimizer, not {type(optimizer).__name__}.")
+    if not isinstance(budget, (int, float)) or not 0 < budget <= 1:
+        raise DeepseekError(f"`budget` is a share of step time above 0 and up to 1 (0.05 = 5 %), not {budget!r}.")
+    if every is not None and (not isinstance(every, int) or every < 1):
+        raise DeepseekError(f"`every` must be a whole number of steps from 1, not {every!r}.")
+    if unknown := [kind for kind in kinds if kind not in TENSOR_KINDS]:
+        raise DeepseekError(f"Unknown kind {unknown[0]!r} in `kinds`. Known are: {', '.join(TENSOR_KINDS)}.")
+
+
+def _scalar(name: str, value: Any) -> float | torch.Tensor:
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        detached = value.detach()
+        return float(detached) if detached.device.type == "cpu" else detached.clone()
+    with suppress(TypeError, ValueError):
+        return float(value)
+    shape = f" of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else ""
+    raise DeepseekError(f"`log({name}=...)` takes a number or a one-element tensor, not {type(value).__name__}{shape}.")
+
+
+def _open_writer(run: str | Path | None, meta: Mapping[str, str]) -> tuple[Path, RunWriter]:
+    if run is not None:
+        return Path(run), RunWriter(Path(run), meta)
+    path = run_path(Path("runs"), meta["model"])
+    try:
+        return path, RunWriter(path, meta)
+    except (RunFileError, OSError):
+        path = run_path(Path(tempfile.mkdtemp(prefix="deepseek-runs-")), meta["model"])
+        return path, RunWriter(path, meta)

@@ -1,0 +1,127 @@
+"""Recordings as pandas tables."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepseek.errors import DeepseekError
+from deepseek.inspector.record import TENSOR_KINDS, Finding, Frame, Layout, Site, StepRecord, TensorKind
+from deepseek.kernels.summary import COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLE_KINDS = (*TENSOR_KINDS, "scalar", "timing", "finding")
+"""What ``frame(kind)`` understands."""
+
+_SUMMARY_KINDS: tuple[TensorKind, ...] = ("activation", "gradient", "parameter", "update")
+
+
+def check_kind(kind: str) -> None:
+    """Raise a DeepseekError for a kind that is not recorded."""
+    if kind not in TABLE_KINDS:
+        raise DeepseekError(f"There is no table {kind!r}. Recorded are: {', '.join(TABLE_KINDS)}.")
+
+
+def tensor_table(
+    frames: Iterable[tuple[int, Frame]], sites: Sequence[Site], layouts: Sequence[Layout]
+) -> "pd.DataFrame":
+    """One row per observed tensor: ``step, site, call, numel, shape, dtype`` and the summary columns."""
+    import pandas as pd
+
+    found = list(frames)
+    steps = np.concatenate([np.full(len(frame), step) for step, frame in found] or [np.empty(0, np.int64)])
+    layout = np.concatenate([frame.layout for _, frame in found] or [np.empty(0, np.uint32)])
+    site = np.concatenate([frame.site for _, frame in found] or [np.empty(0, np.uint32)])
+    values = np.concatenate([frame.values for _, frame in found] or [np.empty((0, len(COLUMNS)))])
+    table = {
+        "step": steps.astype(np.int64),
+        "site": _take([site.name for site in sites], site),
+        "call": np.concatenate([frame.call for _, frame in found] or [np.empty(0, np.uint32)]).astype(np.int64),
+        "numel": _take([layout.numel for layout in layouts], layout).astype(np.int64),
+        "shape": _take([layout.shape for layout in layouts], layout),
+        "dtype": _take([layout.dtype for layout in layouts], layout),
+    }
+    return pd.DataFrame(table | dict(zip(COLUMNS, values.T, strict=True)))
+
+
+def with_update_ratio(updates: "pd.DataFrame", parameters: "pd.DataFrame") -> "pd.DataFrame":
+    """Add ``update_ratio``: the norm of each update relative to that of the parameter it led to."""
+    keys = ["step", "site", "call"]
+    norms = updates[keys].merge(parameters[[*keys, "l2"]], on=keys, how="left")["l2"].to_numpy()
+    ratio = np.divide(updates["l2"], norms, out=np.full(len(updates), np.nan), where=norms > 0)
+    return updates.assign(update_ratio=ratio)
+
+
+def scalar_table(records: Iterable[StepRecord]) -> "pd.DataFrame":
+    """One row per logged value: ``step, name, value``."""
+    rows = [(record.step, name, value) for record in records for name, value in record.scalars.items()]
+    return _table(rows, ("step", "name", "value"))
+
+
+def timing_table(records: Iterable[StepRecord]) -> "pd.DataFrame":
+    """One row per step: ``step, time, wall_ms, inspector_ms, observed``."""
+    columns = ("step", "time", "wall_ms", "inspector_ms", "observed")
+    return _table([tuple(getattr(record, name) for name in columns) for record in records], columns)
+
+
+def finding_table(findings: Iterable[Finding]) -> "pd.DataFrame":
+    """One row per finding, its fields as columns."""
+    return _table([tuple(asdict(finding).values()) for finding in findings], tuple(Finding.__dataclass_fields__))
+
+
+def summary_table(newest: dict[TensorKind, Frame], sites: Sequence[Site], layouts: Sequence[Layout]) -> "pd.DataFrame":
+    """One row per observed module or parameter: its newest numbers of every kind."""
+    import pandas as pd
+
+    rows = dict(_summary_rows(newest, sites, layouts))
+    columns = ["type", "shape", "dtype", "mean", "std", "absmax", "activation_ratio", "nonfinite_count"]
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table = table.reindex(columns=[*columns, "gradient_norm", "update_ratio"])
+    table.index.name = "site"
+    return table
+
+
+def _summary_rows(
+    newest: dict[TensorKind, Frame], sites: Sequence[Site], layouts: Sequence[Layout]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    cells = {kind: _by_site(newest[kind]) for kind in _SUMMARY_KINDS if kind in newest}
+    for site in sorted(sites, key=lambda site: (site.order, site.id)):
+        value = cells.get("activation" if site.role == "module" else "parameter", {}).get(site.id)
+        gradient = cells.get("gradient", {}).get(site.id)
+        update = cells.get("update", {}).get(site.id)
+        if value is None and gradient is None:
+            continue
+        row: dict[str, Any] = {"type": site.type}
+        layout, numbers = value or gradient or (0, {})
+        row |= {"shape": layouts[layout].shape, "dtype": layouts[layout].dtype}
+        if value is not None:
+            row |= {name: numbers[name] for name in ("mean", "std", "absmax", "nonfinite_count")}
+        if site.role == "module" and value is not None:
+            row["activation_ratio"] = 1 - numbers["zero_frac"]
+        if gradient is not None:
+            row["gradient_norm"] = gradient[1]["l2"]
+        if update is not None and value is not None and numbers["l2"] > 0:
+            row["update_ratio"] = update[1]["l2"] / numbers["l2"]
+        yield site.name, row
+
+
+def _by_site(frame: Frame) -> dict[int, tuple[int, dict[str, float]]]:
+    return {
+        site: (layout, dict(zip(COLUMNS, values, strict=True)))
+        for site, layout, values in zip(frame.site.tolist(), frame.layout.tolist(), frame.values.tolist(), strict=True)
+    }
+
+
+def _take(names: list[Any], index: np.ndarray[Any, np.dtype[np.uint32]]) -> np.ndarray[Any, Any]:
+    lookup = np.empty(len(names), dtype=object)
+    lookup[:] = names
+    return lookup[index]
+
+
+def _table(rows: list[tuple[Any, ...]], columns: tuple[str, ...]) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame.from_records(rows, columns=list(columns))

@@ -1,0 +1,189 @@
+"""The thread that stores steps, judges them and tells the views, away from the training thread."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from deepseek.inspector.record import Finding, Frame, StepRecord, TensorKind
+from deepseek.inspector.recorder import Recorder, Row
+from deepseek.inspector.steps import PendingStep
+
+Listener = Callable[[Sequence[StepRecord]], None]
+
+PACE_S = 0.1
+"""Steps are gathered this long, so that files and browsers see at most ten batches a second."""
+
+QUEUE_STEPS = 2000
+"""Steps that may wait; beyond that the oldest are dropped and counted."""
+
+
+class Store(Protocol):
+    """Where steps are kept."""
+
+    def write(self, records: Sequence[StepRecord]) -> None:
+        """Append steps durably."""
+
+    def close(self, state: str) -> None:
+        """Finish."""
+
+
+class Worker:
+    """Takes finished steps from the training thread through a bounded queue.
+
+    Args:
+        store: Receives every step.
+        judge: Maps a step to the findings it gives rise to.
+        recorder: Is told about failures.
+        on_idle: Called about ten times a second.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        judge: Callable[[StepRecord], list[Finding]],
+        recorder: Recorder,
+        on_idle: Callable[[], None],
+    ) -> None:
+        self.dropped = 0
+        self.findings: list[Finding] = []
+        self._store: Store | None = store
+        self._judge: Callable[[StepRecord], list[Finding]] | None = judge
+        self._recorder = recorder
+        self._on_idle = on_idle
+        self._listeners: list[Listener] = []
+        self._queue: queue.SimpleQueue[PendingStep] = queue.SimpleQueue()
+        self._hurry = threading.Event()
+        self._drained = threading.Condition()
+        self._busy = False
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="deepseek-worker", daemon=True)
+        self._thread.start()
+
+    def emit(self, pending: PendingStep) -> None:
+        """Queue a step; never blocks. When the queue is full the oldest step is dropped."""
+        if self._queue.qsize() >= QUEUE_STEPS:
+            try:
+                self._queue.get_nowait()
+                self.dropped += 1
+            except queue.Empty:
+                pass
+        self._queue.put(pending)
+
+    def flush(self, timeout_s: float = 10.0) -> None:
+        """Wait until every step emitted so far is stored."""
+        if threading.current_thread() is self._thread or not self._thread.is_alive():
+            return
+        self._hurry.set()
+        with self._drained:
+            self._drained.wait_for(lambda: self._queue.empty() and not self._busy, timeout_s)
+
+    def close(self, state: str) -> None:
+        """Store what is queued, tell the listeners that it is over, and end the thread."""
+        self.flush()
+        self._closing = True
+        self._hurry.set()
+        self._thread.join(timeout=10.0)
+        if self._store is not None:
+            self._guard("closing the run file", lambda store: store.close(state), self._store)
+            self._store = None
+        self._tell([])
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` with each batch; return the function that ends it."""
+        self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._hurry.wait(PACE_S)
+            self._hurry.clear()
+            self._guard("releasing a step", lambda _: self._on_idle(), None)
+            self._busy = True
+            self._process(list(self._take()))
+            with self._drained:
+                self._busy = False
+                self._drained.notify_all()
+
+    def _take(self) -> Iterator[PendingStep]:
+        for _ in range(self._queue.qsize()):
+            try:
+                yield self._queue.get_nowait()
+            except queue.Empty:
+                return
+
+    def _process(self, batch: list[PendingStep]) -> None:
+        records = [record for pending in batch if (record := self._record(pending)) is not None]
+        if records:
+            if self._store and not self._guard("writing the run file", self._store.write, records):
+                self._store = None
+            self._tell(records)
+        if not self._queue.empty():
+            self._hurry.set()
+
+    def _record(self, pending: PendingStep) -> StepRecord | None:
+        try:
+            record = to_record(pending)
+        except Exception as error:  # noqa: BLE001 - one bad step must not end the recording
+            self._recorder.failed("packing a step", error)
+            return None
+        return self._judged(record)
+
+    def _judged(self, record: StepRecord) -> StepRecord:
+        if self._judge is None:
+            return record
+        try:
+            found = self._judge(record)
+        except Exception as error:  # noqa: BLE001 - a failing rule must not end the recording
+            self._recorder.failed("judging", error)
+            self._judge = None
+            return record
+        self.findings += found
+        return replace(record, findings=tuple(found))
+
+    def _tell(self, records: Sequence[StepRecord]) -> None:
+        for listener in list(self._listeners):
+            if not self._guard("a live view", listener, records):
+                self._listeners.remove(listener)
+
+    def _guard(self, part: str, action: Callable[[Any], None], argument: Any) -> bool:
+        try:
+            action(argument)
+        except Exception as error:  # noqa: BLE001 - the part that failed is switched off by the caller
+            self._recorder.failed(part, error)
+            return False
+        return True
+
+
+def to_record(pending: PendingStep) -> StepRecord:
+    """Wait for the step's numbers and pack them into frames."""
+    values = pending.transfer.wait()
+    frames: dict[TensorKind, Frame] = {}
+    start = 0
+    for kind, rows in pending.rows.items():
+        frames[kind] = _frame(rows, values[start : start + len(rows)])
+        start += len(rows)
+    return StepRecord(
+        step=pending.step,
+        time=pending.time,
+        wall_ms=pending.wall_ms,
+        inspector_ms=pending.inspector_ms,
+        observed=pending.observed,
+        scalars={name: float(value) for name, value in pending.scalars.items()},
+        frames=frames,
+        sites=pending.sites,
+        layouts=pending.layouts,
+    )
+
+
+def _frame(rows: list[Row], values: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Frame:
+    keys = np.array([row[:3] for row in rows], dtype=np.uint32)
+    return Frame(keys[:, 0].copy(), keys[:, 1].copy(), keys[:, 2].copy(), values)
