@@ -34,16 +34,12 @@ def parser() -> CommandParser:
     commands = root.add_subparsers(required=True, metavar="COMMAND", dest="name")
 
     demo = commands.add_parser("demo", help="train a small network with a planted fault and report it")
-    demo.add_argument(
-        "-o", "--output", type=Path, default=Path("demo-report.html"), help="the report to write"
-    )
+    demo.add_argument("-o", "--output", type=Path, default=Path("demo-report.html"), help="the report to write")
     demo.set_defaults(command=_demo)
 
     report = commands.add_parser("report", help="write a saved run to one self-contained HTML file")
     report.add_argument("run", type=Path, metavar="RUN", help="a run file (.dsrun)")
-    report.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="HTML", help="the report to write"
-    )
+    report.add_argument("-o", "--output", type=Path, required=True, metavar="HTML", help="the report to write")
     report.set_defaults(command=_report)
 
     summary = commands.add_parser("summary", help="print the newest values and the findings of a saved run")

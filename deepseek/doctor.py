@@ -60,9 +60,7 @@ def render(checks: list[Check]) -> str:
     lines = [f"{'ok ' if check.ok else 'NO '} {check.name:<{width}}  {check.detail}" for check in checks]
     helps = [f"  {check.name}: {check.remedy}" for check in checks if check.remedy]
     works = all(check.ok for check in checks)
-    title = (
-        "Everything works." if works and not helps else "Would be better with:" if works else "What helps:"
-    )
+    title = "Everything works." if works and not helps else "Would be better with:" if works else "What helps:"
     return "\n".join([*lines, "", title, *helps])
 
 

@@ -48,9 +48,7 @@ def parser() -> CommandParser:
     )
     words.add_argument("model", nargs="?", metavar="MODEL", help="the model: a name or a quoted expression")
     words.add_argument("--optimizer", metavar="OPT", help="its optimizer, whose step() ends a training step")
-    words.add_argument(
-        "--budget", type=float, default=0.05, help="largest share of step time (default: 0.05)"
-    )
+    words.add_argument("--budget", type=float, default=0.05, help="largest share of step time (default: 0.05)")
     words.add_argument("--every", type=int, metavar="N", help="observe each N-th step, whatever it costs")
     words.add_argument("--sites", metavar="GLOB", help="watch only modules whose names match")
     words.add_argument("--run", type=Path, metavar="PATH", help="the run file to write")

@@ -98,9 +98,7 @@ def test_no_code_is_run_or_unpickled_from_data():
     wrong = []
     for path in every_source():
         tree = ast.parse(path.read_text())
-        wrong += [
-            (path, name) for name in imported_modules(tree) if name.partition(".")[0] in FORBIDDEN_MODULES
-        ]
+        wrong += [(path, name) for name in imported_modules(tree) if name.partition(".")[0] in FORBIDDEN_MODULES]
         for node in ast.walk(tree):
             called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id
             if called in FORBIDDEN_CALLS or (isinstance(node, ast.keyword) and node.arg == "allow_pickle"):

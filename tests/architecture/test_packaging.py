@@ -24,24 +24,18 @@ def package_of(folder: PurePosixPath) -> str:
 def sources() -> list[PurePosixPath]:
     """The files of the rooms that belong into a distribution, relative to the repository."""
     found = [path for room in ROOMS for path in (REPOSITORY / room).rglob("*") if path.is_file()]
-    kept = [
-        path for path in found if not set(UNPACKAGED) & set(path.parts) and path.suffix not in {".so", ".pyd"}
-    ]
+    kept = [path for path in found if not set(UNPACKAGED) & set(path.parts) and path.suffix not in {".so", ".pyd"}]
     return [PurePosixPath(path.relative_to(REPOSITORY).as_posix()) for path in kept]
 
 
 def test_the_package_list_is_the_folders_with_an_init():
-    assert set(SETUPTOOLS["packages"]) == {
-        package_of(path.parent) for path in sources() if path.name == "__init__.py"
-    }
+    assert set(SETUPTOOLS["packages"]) == {package_of(path.parent) for path in sources() if path.name == "__init__.py"}
     assert SETUPTOOLS["packages"] == sorted(SETUPTOOLS["packages"])
 
 
 def test_every_module_lies_in_a_listed_package():
     homeless = [
-        path
-        for path in sources()
-        if path.suffix == ".py" and package_of(path.parent) not in SETUPTOOLS["packages"]
+        path for path in sources() if path.suffix == ".py" and package_of(path.parent) not in SETUPTOOLS["packages"]
     ]
     assert not homeless
 
@@ -63,9 +57,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_module_and_data_file(built: Path):
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         names = set(wheel.namelist())
-    expected = {
-        str(PurePosixPath(package_of(path.parent).replace(".", "/")) / path.name) for path in wanted()
-    }
+    expected = {str(PurePosixPath(package_of(path.parent).replace(".", "/")) / path.name) for path in wanted()}
     assert expected - names == set()
     ours = {name for name in names if name.endswith(".py")}
     assert ours == {name for name in expected if name.endswith(".py")}

@@ -28,9 +28,7 @@ REGISTRY_HOST = re.compile(
 
 def tracked_texts() -> list[Path]:
     """The text files under version control, or all of them where there is no git."""
-    git = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
+    git = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if git.returncode:
         pytest.skip("this copy is not under version control")
     paths = [REPOSITORY / name for name in git.stdout.split("\0") if name]

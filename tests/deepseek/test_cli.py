@@ -67,9 +67,7 @@ def test_a_misspelt_command_is_exit_code_2(words: list[str], capsys: pytest.Capt
     assert "usage: deepseek" in error
 
 
-def test_a_report_into_a_missing_folder_is_exit_code_1(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_a_report_into_a_missing_folder_is_exit_code_1(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "file").touch()
     assert main(["report", str(run), "-o", str(tmp_path / "file" / "run.html")]) == 1
     assert "Traceback" not in capsys.readouterr().err

@@ -86,9 +86,7 @@ def test_a_file_in_the_place_of_the_run_folder_is_seen(tmp_path: Path, monkeypat
 def test_problems_are_printed_with_their_remedy_and_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(
-        doctor, "examine", lambda: [Check("a", True, "fine"), Check("b", False, "broken", "mend b")]
-    )
+    monkeypatch.setattr(doctor, "examine", lambda: [Check("a", True, "fine"), Check("b", False, "broken", "mend b")])
     assert cli.main(["doctor"]) == 1
     assert capsys.readouterr().out == "ok  a  fine\nNO  b  broken\n\nWhat helps:\n  b: mend b\n"
 

@@ -31,9 +31,7 @@ def test_words_become_arguments(parser: CommandParser):
         (["--vebrose", "report", "x"], "--verbose"),
     ],
 )
-def test_a_misspelt_word_gets_its_nearest_match_and_the_usage(
-    parser: CommandParser, words: list[str], nearest: str
-):
+def test_a_misspelt_word_gets_its_nearest_match_and_the_usage(parser: CommandParser, words: list[str], nearest: str):
     with pytest.raises(CommandError, match=f"Did you mean '{nearest}'\\?\nusage: tool"):
         parser.parse(words)
 

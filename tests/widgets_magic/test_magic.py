@@ -68,9 +68,7 @@ def test_the_line_watches_until_it_is_stopped(run: Run, shell: InteractiveShell,
 
 
 def test_the_cell_is_watched_and_then_closed(run: Run, shell: InteractiveShell):
-    run(
-        "%%deepseek_inspect net --optimizer optimizer --every 1 --report out.html\ntrain(3)\nlast = 1"
-    ).raise_error()
+    run("%%deepseek_inspect net --optimizer optimizer --every 1 --report out.html\ntrain(3)\nlast = 1").raise_error()
     session = shell.user_ns["session"]
     assert session.status.state == "closed"
     assert session.status.step == 3
@@ -78,9 +76,7 @@ def test_the_cell_is_watched_and_then_closed(run: Run, shell: InteractiveShell):
     assert Path("out.html").stat().st_size > 1000
 
 
-def test_a_cell_that_raises_is_closed_reported_and_stopped(
-    run: Run, shell: InteractiveShell, capsys: Capture
-):
+def test_a_cell_that_raises_is_closed_reported_and_stopped(run: Run, shell: InteractiveShell, capsys: Capture):
     result = run("%%deepseek_inspect net --optimizer optimizer --report out.html\ntrain()\n1 / 0")
     assert not result.success
     assert "ZeroDivisionError: division by zero" in "".join(capsys.readouterr())
@@ -91,9 +87,7 @@ def test_a_cell_that_raises_is_closed_reported_and_stopped(
 
 
 def test_the_cell_sees_its_session(run: Run, shell: InteractiveShell):
-    run(
-        "%%deepseek_inspect net --optimizer optimizer --name watch\nwatch.log(loss=0.5)\ntrain()"
-    ).raise_error()
+    run("%%deepseek_inspect net --optimizer optimizer --name watch\nwatch.log(loss=0.5)\ntrain()").raise_error()
     assert list(shell.user_ns["watch"].frame("scalar")["value"]) == [0.5]
 
 
@@ -205,8 +199,6 @@ def test_shells_share_nothing(run: Run, capsys: Capture, tmp_path: Path):
 
 
 def test_options_reach_the_session(run: Run, shell: InteractiveShell):
-    run(
-        "%%deepseek_inspect net --optimizer optimizer --every 1 --sites 0* --run my.dsrun\ntrain()"
-    ).raise_error()
+    run("%%deepseek_inspect net --optimizer optimizer --every 1 --sites 0* --run my.dsrun\ntrain()").raise_error()
     assert Path("my.dsrun").exists()
     assert set(shell.user_ns["session"].frame("activation")["site"]) == {"0"}
