@@ -1,0 +1,245 @@
+"""Reading a run file, finished or still growing."""
+
+import contextlib
+import os
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from deepseek.errors import RunFileError
+from deepseek.inspector.record import TENSOR_KINDS, Finding, Frame, Layout, Site, StepRecord, TensorKind
+from deepseek.inspector.runfile import rows, schema
+from deepseek.inspector.runfile.codec import decode_frame
+from deepseek.inspector.runfile.explaining import damaged, explained
+from deepseek.inspector.runfile.opening import Database, opened
+from deepseek.inspector.runfile.process import Process
+
+_BATCH_STEPS = 64
+_BATCH_BYTES = 16 * 2**20
+_SILENCE_SECONDS = 600.0
+
+
+class RunReader:
+    """Reads a run file, from any number of threads; each call sees everything that was stored by then.
+
+    Args:
+        path: A ``.dsrun`` file; with its ``-wal`` beside it while the run is not closed.
+
+    Raises:
+        RunFileError: It is missing, foreign, damaged or of another version. Every method raises it when it meets a part
+            that is damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        with explained(Path(path)):
+            # SQLite looks for the log beside the file that a link points to.
+            self.path = Path(os.path.realpath(path))
+        self._closed = False
+        with opened(self.path) as db:
+            db.check()
+            _writer(db, self.path)
+            self._meta = dict(db.rows(schema.META, lambda values: values))
+
+    @property
+    def meta(self) -> dict[str, str]:
+        """Facts about the run, as given to the writer."""
+        return dict(self._meta)
+
+    @property
+    def state(self) -> Literal["running", "closed", "interrupted"]:
+        """Where the run stands.
+
+        A run that was never closed is interrupted when its process is gone. From another machine that cannot be seen:
+        there it counts as interrupted when its newest step is older than ten minutes by this machine's clock.
+        """
+        with self._opened() as db:
+            _, state, host, pid, born, started, _ = _writer(db, self.path)
+            if state != "running":
+                return state  # type: ignore[no-any-return]
+            newest = db.first(schema.STEP, rows.read_step, "ORDER BY step DESC")
+        lives = Process(host, pid, born).lives()
+        if lives is None:
+            lives = time.time() - (newest.time if newest else started) < _SILENCE_SECONDS
+        return "running" if lives else "interrupted"
+
+    def sites(self) -> tuple[Site, ...]:
+        """All sites seen so far; a site's id is its position."""
+        with self._opened() as db:
+            sites = tuple(db.rows(schema.SITE, rows.read_site))
+            self._check_sequence("site", [site.id for site in sites], 0)
+        return sites
+
+    def layouts(self) -> tuple[Layout, ...]:
+        """All layouts seen so far; a layout's id is its position."""
+        with self._opened() as db:
+            layouts = tuple(db.rows(schema.LAYOUT, rows.read_layout))
+            self._check_sequence("layout", [layout.id for layout in layouts], 0)
+        return layouts
+
+    def steps(self) -> list[rows.Step]:
+        """All steps without what they hold: number, times, whether observed."""
+        with self._opened() as db:
+            return list(db.rows(schema.STEP, rows.read_step))
+
+    def scalars(self) -> list[tuple[int, str, float]]:
+        """All logged values as step, name, value."""
+        with self._opened() as db:
+            return list(db.rows(schema.SCALAR, rows.read_scalar))
+
+    def findings(self) -> list[Finding]:
+        """All findings in the order of the steps that they came with."""
+        with self._opened() as db:
+            return list(db.rows(schema.FINDING, rows.read_finding))
+
+    def events(self) -> list[rows.Event]:
+        """What happened to the run itself, in the order of writing."""
+        with self._opened() as db:
+            return list(db.rows(schema.EVENT, rows.read_event))
+
+    def records(
+        self, start: int = 0, stop: int | None = None, kinds: Collection[str] | None = None
+    ) -> Iterator[StepRecord]:
+        """Yield the steps as they were written, in order, holding a few at a time.
+
+        Args:
+            start: First step number.
+            stop: Step number to end before; None for all that is stored, including what is written meanwhile.
+            kinds: The kinds of frames to read; None for all. Everything else of a step is always read.
+        """
+        wanted = tuple(self._checked_kinds(TENSOR_KINDS if kinds is None else kinds))
+        return self._stream(start, schema.MAX_STEP + 1 if stop is None else stop, wanted)
+
+    def frames(self, kind: str, start: int = 0) -> Iterator[tuple[int, Frame]]:
+        """Yield the frames of one kind with their step numbers, in order, from step ``start`` on."""
+        self._checked_kinds([kind])
+        return self._stream_frames(kind, start)
+
+    def newest_frames(self) -> dict[TensorKind, tuple[int, Frame]]:
+        """The newest frame of each kind, with its step number; kinds that were never observed are missing."""
+        newest = {}
+        with self._opened() as db:
+            known = _known(db, schema.MAX_STEP + 1)
+            for kind in TENSOR_KINDS:
+                where = f"WHERE kind = '{kind}' ORDER BY step DESC"
+                if (found := db.first(schema.FRAME, lambda values: _numbered(values, known), where)) is not None:
+                    newest[kind] = found
+        return newest
+
+    def close(self) -> None:
+        """Refuse further reading. No file is held open between calls."""
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _stream(self, start: int, stop: int, kinds: tuple[str, ...]) -> Iterator[StepRecord]:
+        while batch := self._batch(start, stop, kinds):
+            yield from batch
+            start = batch[-1].step + 1
+
+    def _batch(self, start: int, stop: int, kinds: tuple[str, ...]) -> list[StepRecord]:
+        batch: list[StepRecord] = []
+        size = 0
+        with self._opened() as db:
+            known = _known(db, start)
+            for step in db.rows(schema.STEP, rows.read_step, "WHERE step >= ? AND step < ?", (start, stop)):
+                record = self._record(db, step, kinds, known)
+                known = (known[0] + len(record.sites), known[1] + len(record.layouts))
+                batch.append(record)
+                size += sum(frame.values.nbytes for frame in record.frames.values())
+                if len(batch) == _BATCH_STEPS or size > _BATCH_BYTES:
+                    break
+        return batch
+
+    def _record(self, db: Database, step: rows.Step, kinds: tuple[str, ...], known: tuple[int, int]) -> StepRecord:
+        at, here = "WHERE step = ?", (step.step,)
+        sites = tuple(db.rows(schema.SITE, rows.read_site, at, here))
+        layouts = tuple(db.rows(schema.LAYOUT, rows.read_layout, at, here))
+        self._check_sequence("site", [site.id for site in sites], known[0])
+        self._check_sequence("layout", [layout.id for layout in layouts], known[1])
+        known = (known[0] + len(sites), known[1] + len(layouts))
+        scalars = {name: value for _, name, value in db.rows(schema.SCALAR, rows.read_scalar, at, here)}
+        frames = self._frames_of(db, step.step, kinds, known)
+        findings = tuple(db.rows(schema.FINDING, rows.read_finding, at, here))
+        return StepRecord(*step, scalars, frames, sites, layouts, findings)
+
+    def _frames_of(
+        self, db: Database, step: int, kinds: tuple[str, ...], known: tuple[int, int]
+    ) -> dict[TensorKind, Frame]:
+        marks = ", ".join("?" * len(kinds))
+        found = db.rows(
+            schema.FRAME,
+            lambda values: (values[1], _numbered(values, known)[1]),
+            f"WHERE kind IN ({marks}) AND step = ?",
+            (*kinds, step),
+        )
+        return dict(found)
+
+    def _stream_frames(self, kind: str, start: int) -> Iterator[tuple[int, Frame]]:
+        while batch := self._frame_batch(kind, start):
+            yield from batch
+            start = batch[-1][0] + 1
+
+    def _frame_batch(self, kind: str, start: int) -> list[tuple[int, Frame]]:
+        batch: list[tuple[int, Frame]] = []
+        size = 0
+        with self._opened() as db:
+            known = _known(db, schema.MAX_STEP + 1)
+            where, values = "WHERE kind = ? AND step >= ?", (kind, start)
+            for step, frame in db.rows(schema.FRAME, lambda values: _numbered(values, known), where, values):
+                batch.append((step, frame))
+                size += frame.values.nbytes
+                if len(batch) == _BATCH_STEPS or size > _BATCH_BYTES:
+                    break
+        return batch
+
+    def _checked_kinds(self, kinds: Collection[str]) -> Collection[str]:
+        try:
+            for kind in kinds:
+                rows.check_kind(kind)
+        except ValueError as error:
+            raise RunFileError(f"{self.path}: {error}") from None
+        return kinds
+
+    def _check_sequence(self, table: str, ids: list[int], known: int) -> None:
+        try:
+            rows.check_sequence(table, ids, known)
+        except ValueError as error:
+            raise damaged(self.path, str(error)) from None
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Database]:
+        if self._closed:
+            raise RunFileError(f"{self.path} was closed here; open it again")
+        with opened(self.path) as db:
+            yield db
+
+
+def _writer(db: Database, path: Path) -> tuple[Any, ...]:
+    values = db.first(schema.WRITER, lambda values: values, "ORDER BY id")
+    if values is None or values[1] not in ("running", "closed", "interrupted"):
+        raise damaged(path, "it does not say where its run stands")
+    if values[-1] != schema.FINGERPRINT:
+        raise RunFileError(
+            f"{path} was written by a version with other columns ({values[-1][:40]!r}, not {schema.FINGERPRINT!r}); "
+            "open it with the version that wrote it"
+        )
+    return values
+
+
+def _known(db: Database, start: int) -> tuple[int, int]:
+    sites = db.value("SELECT count(*) FROM site WHERE step < ?", (start,))
+    return sites, db.value("SELECT count(*) FROM layout WHERE step < ?", (start,))
+
+
+def _numbered(values: tuple[Any, ...], known: tuple[int, int]) -> tuple[int, Frame]:
+    frame = decode_frame(values[2])
+    rows.check_ids(frame, *known)
+    return values[0], frame

@@ -1,0 +1,141 @@
+"""What a run file looks like: tables, marks and limits."""
+
+import hashlib
+from dataclasses import dataclass
+
+from deepseek.inspector.record import TENSOR_KINDS
+from deepseek.kernels.summary.columns import COLUMNS
+
+APPLICATION_ID = 0x44535231
+"""``DSR1`` in the file header: tells a run file from any other SQLite file."""
+
+SCHEMA_VERSION = 1
+"""SQLite's ``user_version``; raised with every change of the tables or of the frame encoding."""
+
+MAX_FILE_BYTES = 16 * 2**30
+"""The writer stops before this size, and the reader refuses more."""
+
+MAX_VALUE_BYTES = 32 * 2**20
+"""The longest single value, frames included, that SQLite may hand out."""
+
+MAX_FRAME_ROWS = 250_000
+MAX_IDS = 250_000
+"""Most sites, and most layouts, of a run."""
+
+MAX_STEP_ROWS = 10_000
+"""Most scalars, or findings, of one step."""
+
+MAX_TEXT = 4096
+"""Longest text in characters; the writer cuts what is longer."""
+
+MAX_ENTRIES = 64
+"""Most aliases of a site, entries of an evidence or an event, and keys of the run's meta data; the rest is cut."""
+
+MAX_JSON = 2 * MAX_ENTRIES * (6 * MAX_TEXT + 8)
+"""Longest JSON text in characters: every entry a key and a value, every character escaped."""
+
+MAX_DIMENSIONS = 64
+MAX_STEP = 2**53
+
+QUERY_SECONDS = 1.0
+"""Longest time a reader lets SQLite work for one row of an answer."""
+
+CHECK_SECONDS = 0.25
+"""Time for the structural check on opening; a larger file is checked as far as this goes."""
+
+PAGE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its columns with the only Python type each may hold, and its key.
+
+    A last column ``crc`` holds the checksum of the row. Floats are stored without a column affinity, so that minus
+    zero survives, and NaN, which SQLite does not know, as NULL.
+    """
+
+    name: str
+    columns: dict[str, type]
+    key: tuple[str, ...]
+
+    @property
+    def create(self) -> str:
+        """The statement that creates the table."""
+        affinity = {int: " INTEGER", str: " TEXT", bytes: " BLOB", float: ""}
+        columns = ", ".join(f'"{name}"{affinity[kind]}' for name, kind in self.columns.items())
+        key = ", ".join(f'"{name}"' for name in self.key)
+        return f'CREATE TABLE "{self.name}" ({columns}, "crc" INTEGER, PRIMARY KEY ({key}))'
+
+    @property
+    def insert(self) -> str:
+        """The statement that adds a row, its checksum last."""
+        return f'INSERT INTO "{self.name}" VALUES ({", ".join("?" * (len(self.columns) + 1))})'  # noqa: S608
+
+    @property
+    def select(self) -> str:
+        """The statement that reads whole rows, without a condition."""
+        return f'SELECT {", ".join(map(_quoted, (*self.columns, "crc")))} FROM "{self.name}"'  # noqa: S608
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+META = Table("meta", {"key": str, "value": str}, ("key",))
+WRITER = Table(
+    "writer",
+    {"id": int, "state": str, "host": str, "pid": int, "born": str, "started": float, "fingerprint": str},
+    ("id",),
+)
+TALLY = Table("tally", {"name": str, "rows": int}, ("name",))
+STEP = Table(
+    "step",
+    {"step": int, "time": float, "wall_ms": float, "inspector_ms": float, "observed": int},
+    ("step",),
+)
+SITE = Table(
+    "site",
+    {
+        "id": int,
+        "step": int,
+        "name": str,
+        "role": str,
+        "type": str,
+        "module": str,
+        "order": int,
+        "aliases": str,
+    },
+    ("step", "id"),
+)
+LAYOUT = Table(
+    "layout",
+    {"id": int, "step": int, "dtype": str, "shape": str, "itemsize": int},
+    ("step", "id"),
+)
+FRAME = Table("frame", {"step": int, "kind": str, "data": bytes}, ("kind", "step"))
+SCALAR = Table("scalar", {"step": int, "name": str, "value": float}, ("step", "name"))
+FINDING = Table(
+    "finding",
+    {
+        "step": int,
+        "position": int,
+        "rule": str,
+        "severity": str,
+        "site": str,
+        "fired": int,
+        "message": str,
+        "evidence": str,
+        "cause": str,
+        "fix": str,
+    },
+    ("step", "position"),
+)
+EVENT = Table("event", {"id": int, "step": int, "kind": str, "data": str}, ("id",))
+
+RECORD_TABLES = (STEP, SITE, LAYOUT, FRAME, SCALAR, FINDING, EVENT)
+"""The tables that grow; ``tally`` holds how many rows each must have."""
+
+STATEMENTS = tuple(table.create for table in (META, WRITER, TALLY, *RECORD_TABLES))
+
+FINGERPRINT = hashlib.sha256("\n".join((*STATEMENTS, *COLUMNS, *TENSOR_KINDS)).encode()).hexdigest()[:12]
+"""Stands for the tables, the summary columns and the kinds: two files with equal fingerprints hold the same things."""

@@ -1,0 +1,181 @@
+"""Writing a run file."""
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from deepseek.errors import RunFileError
+from deepseek.inspector.record import StepRecord
+from deepseek.inspector.runfile import schema
+from deepseek.inspector.runfile.codec import clean, seal
+from deepseek.inspector.runfile.files import create_privately, on_network_filesystem
+from deepseek.inspector.runfile.process import Process
+from deepseek.inspector.runfile.rows import Row, check_record, event_row, record_rows
+
+_SETTINGS = {
+    "page_size": schema.PAGE_BYTES,
+    "max_page_count": schema.MAX_FILE_BYTES // schema.PAGE_BYTES,
+    "application_id": schema.APPLICATION_ID,
+    "user_version": schema.SCHEMA_VERSION,
+    "trusted_schema": "OFF",
+    "synchronous": "NORMAL",
+    "busy_timeout": 2000,
+}
+
+
+class RunWriter:
+    """Appends steps to a new run file; used by one thread at a time, which need not be the one that made it.
+
+    The file is private to its owner. On local disks it has a write-ahead log, so that others read it while it grows;
+    on network file systems, where that is unsafe, a rollback journal. Once closed it is a single file.
+
+    Every method raises ``RunFileError`` when SQLite or the disk refuses; what was written before stays readable.
+
+    Args:
+        path: The file to create; it must not exist.
+        meta: Facts about the run.
+
+    Raises:
+        RunFileError: The file cannot be created.
+    """
+
+    def __init__(self, path: str | Path, meta: Mapping[str, str]) -> None:
+        self.path = Path(path).absolute()
+        self._process = Process.current()
+        self._started = time.time()
+        self._step = -1
+        self._tally = Counter({table.name: 0 for table in schema.RECORD_TABLES})
+        self._closed = False
+        _create_file(self.path)
+        try:
+            self._db = self._create_tables(meta)
+        except BaseException:
+            self.path.unlink(missing_ok=True)
+            raise
+
+    def write(self, records: Sequence[StepRecord]) -> None:
+        """Append steps in one transaction: all of them are stored, or none.
+
+        Args:
+            records: In the order of their step numbers, each above all written before. A site or layout comes with
+                the first step that refers to it, and ids follow on each other.
+
+        Raises:
+            RunFileError: The disk is full, the file is gone, or a record does not follow on what was written.
+        """
+        if not records:
+            return
+        step = self._step
+        with self._transaction() as added:
+            for record in records:
+                sites, layouts = (self._tally[name] + added[name] for name in ("site", "layout"))
+                check_record(record, after=step, sites=sites, layouts=layouts)
+                step = record.step
+                for table, row in record_rows(record):
+                    self._insert(table, row)
+                    added[table.name] += 1
+        self._step = step
+
+    def write_event(self, step: int, kind: str, data: Mapping[str, float | str]) -> None:
+        """Append something that happened to the run itself: numbers and texts by name."""
+        with self._transaction() as added:
+            self._insert(schema.EVENT, event_row(self._tally["event"], step, kind, data))
+            added["event"] = 1
+
+    def close(self, state: Literal["closed", "interrupted"] = "closed") -> None:
+        """Mark the run as ended and fold the log into the file, so that it is a single one; twice does nothing.
+
+        While a reader holds the file for seconds, an empty log stays beside it; the file is complete without it.
+        """
+        if self._closed:
+            return
+        try:
+            with self._transaction():
+                self._db.execute("DELETE FROM writer")
+                self._insert(schema.WRITER, self._identity(state))
+            if self._process.pid == os.getpid():
+                _fold(self._db)
+        finally:
+            self._closed = True
+            self._db.close()
+
+    def _create_tables(self, meta: Mapping[str, str]) -> sqlite3.Connection:
+        with _translated(self.path):
+            # The worker thread that writes is rarely the thread that starts the run.
+            db = sqlite3.connect(
+                f"{self.path.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
+            )
+        self._db = db
+        with _translated(self.path):
+            network = on_network_filesystem(self.path)
+            for name, value in (*_SETTINGS.items(), ("journal_mode", "TRUNCATE" if network else "DELETE")):
+                db.execute(f"PRAGMA {name} = {value}").fetchall()
+        # The tables are in the file itself before any log exists: a copy without its log can tell what it is.
+        with self._transaction():
+            for statement in schema.STATEMENTS:
+                db.execute(statement)
+            self._insert(schema.WRITER, self._identity("running"))
+            for key, value in list(meta.items())[: schema.MAX_ENTRIES]:
+                self._insert(schema.META, (clean(key), clean(value)))
+        if not network:
+            with _translated(self.path):
+                db.execute("PRAGMA journal_mode = WAL").fetchall()
+        return db
+
+    def _identity(self, state: str) -> Row:
+        return (0, state, *self._process, self._started, schema.FINGERPRINT)
+
+    def _insert(self, table: schema.Table, row: Row) -> None:
+        self._db.execute(table.insert, seal(table, row))
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Counter[str]]:
+        """Run one transaction; the rows that the caller counts are added to the tally of the tables."""
+        if self._closed or self._process.pid != os.getpid():
+            raise RunFileError(f"{self.path} is no longer open for writing in this process; start a new run")
+        added: Counter[str] = Counter()
+        with _translated(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield added
+                self._write_tally(self._tally + added)
+                self._db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+        self._tally.update(added)
+
+    def _write_tally(self, tally: Counter[str]) -> None:
+        self._db.execute("DELETE FROM tally")
+        for table in schema.RECORD_TABLES:
+            self._insert(schema.TALLY, (table.name, tally[table.name]))
+
+
+def _create_file(path: Path) -> None:
+    try:
+        create_privately(path)
+    except FileExistsError:
+        raise RunFileError(f"{path} exists already and is not overwritten; choose another path") from None
+    except (OSError, ValueError) as error:
+        raise RunFileError(f"{path} cannot be created ({error}); choose another folder") from error
+
+
+def _fold(db: sqlite3.Connection) -> None:
+    # Refused while others read: then the log stays, which the reader understands.
+    with contextlib.suppress(sqlite3.OperationalError):
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        db.execute("PRAGMA journal_mode = DELETE").fetchall()
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OverflowError, ValueError, TypeError) as error:
+        raise RunFileError(f"{path} could not be written ({error}); what it held before is kept") from error
