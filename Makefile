@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -Im pytest --import-mode=importlib
 FRONTEND := widgets/frontend
 
@@ -100,6 +100,7 @@ $(VENV)/created.stamp:
 
 # torch comes first and by its exact version, so that pip settles on one build of it before anything else asks.
 $(VENV)/torch.stamp: $(VENV)/created.stamp constraints.txt
+	@echo "Installing into $(VENV); the first time takes a few minutes."
 	$(PIP) torch
 	touch $@
 

@@ -1,12 +1,14 @@
 """The two ways in, with the inspector and the widgets put together."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
 from torch.optim import Optimizer
 
 from deepseek import inspector
+from deepseek.inspector.rules import Rule
+from deepseek.inspector.sites import SiteFilter
 from deepseek.widgets import Viewer
 
 
@@ -16,9 +18,9 @@ def inspect(
     *,
     budget: float = 0.05,
     every: int | None = None,
-    sites: str | Callable[[str, nn.Module], bool] | None = None,
-    kinds: tuple[str, ...] | None = None,
-    rules: str = "standard",
+    sites: SiteFilter = None,
+    kinds: Sequence[str] | None = None,
+    rules: str | Sequence[Rule] = "standard",
     run: str | Path | None = None,
 ) -> inspector.Session:
     """Watch ``model`` while it trains.
@@ -33,8 +35,8 @@ def inspect(
         every: Observe each ``every``-th step instead of keeping to the budget; 1 observes each step.
         sites: What to watch: None for all leaf modules and parameters, a glob over module names, or a
             function of a module's name and the module.
-        kinds: Which kinds of tensors to summarise, such as ``("activation", "gradient")``; None for all.
-        rules: Which set of rules judges the run.
+        kinds: Which kinds of tensors to summarise, such as ``["activation", "gradient"]``; None for all.
+        rules: ``"standard"``, or the rules that judge the run.
         run: Path of the run file; by default ``./runs/<time>-<model>.dsrun``.
 
     Returns:

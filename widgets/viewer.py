@@ -1,8 +1,7 @@
 """How recordings are shown; the inspector is handed one, because it must not know the widgets."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deepseek.inspector.recording import Recording
@@ -19,7 +18,7 @@ class Viewer:
         return LiveWidget(recording)
 
     def show(self, recording: "Recording") -> None:
-        """Display ``recording`` in the current cell, or as quiet text where there is no front end."""
+        """Display ``recording`` below the current cell; without a front end, as quiet text."""
         from deepseek.widgets.live import show
 
         show(recording)
@@ -29,9 +28,3 @@ class Viewer:
         from deepseek.widgets.report import write_report
 
         return write_report(recording, path)
-
-    def mimebundle(self, recording: "Recording") -> Mapping[str, Any]:
-        """Return what a notebook needs to display ``recording``, by MIME type."""
-        from deepseek.widgets.live import mimebundle
-
-        return mimebundle(recording)
