@@ -1,1 +1,5 @@
-"""."""
+"""Compute: tensor summaries."""
+
+from deepseek.kernels.summary import COLUMNS, Summary, summarize
+
+__all__ = ["COLUMNS", "Summary", "summarize"]

@@ -1,0 +1,44 @@
+"""The native code, where it could be built, and which tensors it may read as they lie in memory."""
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from deepseek.kernels.summary.layouts import is_dense
+
+try:
+    from deepseek.kernels.summary import _native as native
+except ImportError:
+    native = None  # type: ignore[assignment]
+
+CODES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3} if native else {}
+"""The dtypes that the native code reads; none where it could not be built."""
+
+_PLAIN = (Tensor, Parameter)
+_STRIDED = torch.strided
+
+
+def in_place_code(tensor: Tensor) -> int | None:
+    """Return the dtype code of a tensor that the native code may read where it is, else None.
+
+    Asks only what is needed to know that this is safe; whether the tensor has memory at all, its address will tell.
+    """
+    if (
+        type(tensor) in _PLAIN
+        and tensor.is_cpu
+        and tensor.layout is _STRIDED
+        and not tensor.is_nested
+        and not tensor.is_neg()
+        and (tensor.is_contiguous() or is_dense(tensor))
+    ):
+        return CODES.get(tensor.dtype)
+    return None
+
+
+def implementation() -> str:
+    """Name what computes the summaries of CPU tensors.
+
+    Returns:
+        ``avx512``, ``avx2``, ``neon`` or ``scalar`` for the native code, ``torch`` where it could not be built.
+    """
+    return native.instruction_set() if CODES else "torch"

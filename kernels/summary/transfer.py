@@ -1,0 +1,77 @@
+"""Brings the summary rows of a step from their devices to the host in one asynchronous copy per device."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepseek.kernels.summary.columns import COLUMNS
+from deepseek.kernels.summary.general import Row
+from deepseek.kernels.summary.layouts import unobserved
+
+
+class Transfer:
+    """Rows on their way to the host; made by ``start_transfer``."""
+
+    def __init__(self, native: list[tuple[int, bytes]], copies: list["_Copy"]) -> None:
+        self._native = native
+        self._copies = copies
+
+    def wait(self) -> NDArray[np.float64]:
+        """Wait until all rows have arrived; to be called in any thread.
+
+        Returns:
+            ``[R, 12]`` rows in the order given to ``start_transfer``.
+        """
+        count = len(self._native) + sum(len(copy.places) for copy in self._copies)
+        rows = np.empty((count, len(COLUMNS)))
+        if self._native:
+            places, data = zip(*self._native, strict=True)
+            rows[list(places)] = np.frombuffer(b"".join(data)).reshape(-1, len(COLUMNS))
+        for copy in self._copies:
+            if copy.arrived is not None:
+                copy.arrived.synchronize()
+            rows[copy.places] = copy.host.numpy()
+        return rows
+
+
+def start_transfer(rows: Sequence[Row]) -> Transfer:
+    """Start bringing rows to the host; to be called in the training thread, at the end of a step.
+
+    The rows of each device are stacked there and copied to pinned memory behind the work that is already queued on
+    its current stream. The training thread does not wait for any of it.
+
+    Args:
+        rows: What ``summarize_row`` and ``summarize_difference_row`` returned.
+    """
+    native: list[tuple[int, bytes]] = []
+    on_device: dict[torch.device, list[tuple[int, Tensor]]] = {}
+    for place, row in enumerate(rows):
+        if isinstance(row, bytes):
+            native.append((place, row))
+        else:
+            on_device.setdefault(row.device, []).append((place, row))
+    with unobserved():
+        return Transfer(native, [_Copy.start(device, placed) for device, placed in on_device.items()])
+
+
+class _Copy(NamedTuple):
+    """The rows of one device: their places in the result, their memory on the host, the event that ends the copy."""
+
+    places: list[int]
+    host: Tensor
+    arrived: torch.Event | None
+
+    @classmethod
+    def start(cls, device: torch.device, placed: list[tuple[int, Tensor]]) -> "_Copy":
+        places = [place for place, _ in placed]
+        # A non-blocking copy to the host lands in pinned memory that torch allocates for it.
+        host = torch.stack([row for _, row in placed]).to("cpu", non_blocking=True)
+        if device.type == "cpu":
+            return cls(places, host, None)
+        arrived = torch.Event(device)
+        arrived.record()
+        return cls(places, host, arrived)
