@@ -110,7 +110,7 @@ def native_summary() -> Check:
     """Tell which implementation of the tensor summary is in use; each works, the native one is faster."""
     summary = importlib.import_module("deepseek.kernels.summary")
     name: str = summary.implementation()
-    remedy = _pip("install", "--force-reinstall", "--no-deps", DISTRIBUTION) + "  # with a C compiler"
+    remedy = f"{_reinstall()}  # with a C compiler"
     return Check("tensor summary", True, name, remedy if name == "torch" else "")
 
 
@@ -119,7 +119,9 @@ def browser_files() -> Check:
     names = (file.name for file in files("deepseek.widgets").joinpath("static").iterdir())
     found = [name for name in names if name.endswith((".js", ".mjs"))]
     detail = ", ".join(sorted(found)) or "no script in deepseek/widgets/static"
-    return Check("browser files", bool(found), detail, "" if found else _reinstall())
+    checkout = _checkout()
+    remedy = f"make -C {shlex.quote(str(checkout))} frontend" if checkout else _reinstall()
+    return Check("browser files", bool(found), detail, "" if found else remedy)
 
 
 def lab_extensions() -> Check:
@@ -129,7 +131,7 @@ def lab_extensions() -> Check:
 
     page = get_page_config(jupyter_path("labextensions"))
     found = {extension["name"] for extension in page["federated_extensions"]}
-    disabled = {name.split(":")[0] for name, off in page["disabledExtensions"].items() if off}
+    disabled = {plugin.partition(":")[0] for plugin in page["disabledExtensions"]}
     for name, source in LAB_EXTENSIONS.items():
         if name not in found:
             remedy = _pip("install", "--force-reinstall", source)
@@ -166,7 +168,15 @@ def _guarded(probe: Callable[[], Check]) -> Check:
 
 
 def _reinstall() -> str:
-    return _pip("install", "--upgrade", "--force-reinstall", f"{DISTRIBUTION}[lab]")
+    checkout = _checkout()
+    source = ("-e", str(checkout)) if checkout else (DISTRIBUTION,)
+    return _pip("install", "--force-reinstall", "--no-deps", *source)
+
+
+def _checkout() -> Path | None:
+    """The repository that is installed in place, if one is."""
+    folder = Path(str(files("deepseek"))).parent
+    return folder if (folder / "pyproject.toml").exists() else None
 
 
 def _pip(*words: str) -> str:

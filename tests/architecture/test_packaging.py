@@ -80,3 +80,21 @@ def wanted() -> list[PurePosixPath]:
         or path.parts[:2] == ("widgets", "static")
         or path.parts[:2] == ("widgets", "schema")
     ]
+
+
+def test_the_wheel_works_without_the_repository(built: Path, tmp_path: Path):
+    """The wheel is unpacked instead of installed, so that the test needs no environment of its own."""
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        wheel.extractall(tmp_path / "site")
+    code = f"""if True:
+        import sys; sys.path.insert(0, {str(tmp_path / "site")!r})
+        import torch, deepseek
+        model = torch.nn.Linear(2, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with deepseek.inspect(model, optimizer, every=1, run="wheel.dsrun") as session:
+            model(torch.ones(1, 2)).sum().backward()
+            optimizer.step()
+        print(deepseek.__file__, session.report("wheel.html").stat().st_size > 1000)
+        """
+    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == [str(tmp_path / "site" / "deepseek" / "__init__.py"), "True"], done.stderr[-3000:]

@@ -47,11 +47,11 @@ def test_a_foreign_distribution_of_our_name_is_seen(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("page", "detail", "remedy"),
     [
-        ({"federated_extensions": [], "disabledExtensions": {}}, "is missing", "jupyterlab-widgets"),
+        ({"federated_extensions": [], "disabledExtensions": []}, "is missing", "jupyterlab-widgets"),
         (
             {
                 "federated_extensions": [{"name": name} for name in doctor.LAB_EXTENSIONS],
-                "disabledExtensions": {"anywidget:plugin": True},
+                "disabledExtensions": ["anywidget:plugin"],
             },
             "anywidget is disabled",
             "jupyter labextension enable anywidget",
