@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from deepseek.errors import DeepseekError
 from deepseek.inspector.governor import Timing, measure_overhead, steps_per_second
-from deepseek.inspector.record import Finding, Layout, Site, StepRecord, TensorKind
+from deepseek.inspector.record import Finding, Frame, Layout, Site, StepRecord, TensorKind
 from deepseek.inspector.recording import Recording, Status
 from deepseek.inspector.runfile import RunReader
 from deepseek.inspector.tables import (
@@ -151,17 +151,20 @@ class Run(Viewable):
 
     def summary(self) -> "pd.DataFrame":
         """Return the newest numbers of every observed module and parameter, one row each."""
-        return summary_table(self._reader.newest_frames(), self.sites, self.layouts)
+        return summary_table(self._newest(), self.sites, self.layouts)
 
     def close(self) -> None:
         """Release the file."""
         self._reader.close()
 
-    def __enter__(self) -> "Run":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _newest(self) -> dict[TensorKind, Frame]:
+        return {kind: frame for kind, (_, frame) in self._reader.newest_frames().items()}
 
     def _tensors(self, kind: TensorKind) -> "pd.DataFrame":
         frames = list(self._reader.frames(kind))

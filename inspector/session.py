@@ -4,9 +4,9 @@ import atexit
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
@@ -14,14 +14,15 @@ from torch import nn
 from deepseek.errors import DeepseekError, RunFileError
 from deepseek.inspector.governor import Governor
 from deepseek.inspector.probes import Attachment
-from deepseek.inspector.record import TENSOR_KINDS, Finding, Layout, Site, StepRecord, TensorKind
+from deepseek.inspector.record import TENSOR_KINDS, Finding, Layout, Site, StepRecord
 from deepseek.inspector.recorder import Recorder
 from deepseek.inspector.recording import Overhead, Status
 from deepseek.inspector.rules import Judge, Rule
 from deepseek.inspector.run import Run, Viewable, Viewer
 from deepseek.inspector.runfile import RunWriter, run_path
 from deepseek.inspector.sites import SiteFilter, SiteTable
-from deepseek.inspector.steps import PendingStep, Steps
+from deepseek.inspector.steps import Steps
+from deepseek.inspector.tables import check_kind
 from deepseek.inspector.worker import Listener, Worker
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Session(Viewable):
         budget: float,
         every: int | None,
         sites: SiteFilter,
-        kinds: Sequence[TensorKind],
+        kinds: Sequence[str],
         rules: str | Sequence[Rule],
         run: str | Path | None,
         viewer: Viewer | None,
@@ -57,8 +58,7 @@ class Session(Viewable):
         self._governor = Governor(budget, every)
         self.path, writer = _open_writer(run, self._meta)
         self._worker = Worker(writer, judge, self._recorder, self._release_idle)
-        self._steps = Steps(self._recorder, attachment, self._governor, self._emit)
-        self._count = 0
+        self._steps = Steps(self._recorder, attachment, self._governor, self._worker.emit)
         self._run: Run | None = None
         self._closed = False
         self._steps.attach(model, optimizer)
@@ -70,7 +70,7 @@ class Session(Viewable):
             f"<Session {self.title}: {status.step} steps, {status.state}, {len(self.findings)} findings, {self.path}>"
         )
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -112,7 +112,7 @@ class Session(Viewable):
         """Where the session stands."""
         return Status(
             state="closed" if self._closed else "running",
-            step=self._count,
+            step=self._steps.count,
             steps_per_second=self._governor.steps_per_second,
             overhead=self.overhead,
             dropped=self._worker.dropped,
@@ -130,7 +130,7 @@ class Session(Viewable):
         self._steps.log({name: _scalar(name, value) for name, value in scalars.items()})
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` with each new batch of steps from the worker thread; return the function that ends it."""
+        """Call ``listener`` with each new batch of steps, from the worker thread; return what ends it."""
         return self._worker.subscribe(listener)
 
     def flush(self) -> None:
@@ -144,6 +144,7 @@ class Session(Viewable):
 
     def frame(self, kind: str) -> "pd.DataFrame":
         """Return all rows of one kind as a table; see ``Run.frame``."""
+        check_kind(kind)
         return self._stored().frame(kind)
 
     def summary(self) -> "pd.DataFrame":
@@ -151,7 +152,7 @@ class Session(Viewable):
         return self._stored().summary()
 
     def close(self) -> None:
-        """Remove every hook, finish the run file and end the worker. Reading stays possible; closing twice is fine."""
+        """Remove every hook, finish the run file and end the worker; reading stays possible."""
         if self._closed:
             return
         self._closed = True
@@ -168,10 +169,6 @@ class Session(Viewable):
             self._run = Run(self.path, self._viewer)
         return self._run
 
-    def _emit(self, pending: PendingStep) -> None:
-        self._count += 1
-        self._worker.emit(pending)
-
     def _release_idle(self) -> None:
         self._steps.release_if_idle(_IDLE_S)
 
@@ -183,15 +180,15 @@ def inspect(
     budget: float = 0.05,
     every: int | None = None,
     sites: SiteFilter = None,
-    kinds: Sequence[TensorKind] = TENSOR_KINDS,
+    kinds: Sequence[str] | None = None,
     rules: str | Sequence[Rule] = "standard",
     run: str | Path | None = None,
     viewer: Viewer | None = None,
 ) -> Session:
     """Watch ``model`` while it trains; training itself stays the same to the last bit.
 
-    A step ends at ``optimizer.step()``; without an optimizer, at the next forward of the whole model. With an optimizer,
-    forwards of the whole model without gradients (evaluation) are not recorded.
+    A step ends at ``optimizer.step()``; without an optimizer, at the next forward of the whole model. With an
+    optimizer, forwards of the whole model without gradients (evaluation) are not recorded.
 
     Args:
         model: The model to watch.
@@ -201,8 +198,8 @@ def inspect(
         every: Observe each ``every``-th step instead, whatever it costs.
         sites: None for the outputs of all leaf modules and all parameters; a glob over module names, such as
             ``"encoder.*"``; or a callable ``(name, module) -> bool``.
-        kinds: Which kinds of tensors to record: ``activation``, ``activation_gradient``, ``gradient``, ``parameter``,
-            ``update``, ``unit``. ``update`` keeps one more copy of the parameters.
+        kinds: Which kinds of tensors to record, None for all: ``activation``, ``activation_gradient``, ``gradient``,
+            ``parameter``, ``update``, ``unit``. ``update`` keeps one more copy of the parameters.
         rules: ``"standard"``, or the rules to apply.
         run: Path of the run file; by default ``./runs/<time>-<model>.dsrun``.
         viewer: Supplies the views.
@@ -210,6 +207,7 @@ def inspect(
     Raises:
         DeepseekError: An argument does not make sense; nothing has been attached then.
     """
+    kinds = TENSOR_KINDS if kinds is None else kinds
     _check(model, optimizer, budget, every, kinds)
     return Session(
         model,
@@ -233,7 +231,7 @@ def describe(model: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict[
         "device": str(parameters[0].device) if parameters else "none",
         "optimizer": type(optimizer).__name__ if optimizer is not None else "none",
         "torch": torch.__version__,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 

@@ -38,6 +38,9 @@ class Steps:
     A step ends when the optimizer has stepped; without an optimizer, when the next forward of the whole model begins.
     A finished step is held back until the next one begins, so that values logged after ``optimizer.step()`` still
     belong to it.
+
+    Attributes:
+        count: Number of steps that have ended.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class Steps:
         self._emit = emit
         self._handles: list[Any] = []
         self._has_optimizer = False
-        self._step = 0
+        self.count = 0
         self._open = False
         self._held: list[PendingStep] = []
         self._scalars: dict[str, float | torch.Tensor] = {}
@@ -137,7 +140,7 @@ class Steps:
         self._governor.add(Timing(pending.wall_ms, pending.inspector_ms, pending.observed))
         self._held.append(pending)
         self._scalars = {}
-        self._step += 1
+        self.count += 1
         self._open = False
         with Clock(self._recorder):
             self._prepare_next()
@@ -145,7 +148,7 @@ class Steps:
     def _pending(self) -> PendingStep:
         rows = self._recorder.take_rows()
         return PendingStep(
-            step=self._step,
+            step=self.count,
             time=time(),
             wall_ms=float("nan"),
             inspector_ms=0.0,

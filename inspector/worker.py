@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -59,6 +60,7 @@ class Worker:
         self._hurry = threading.Event()
         self._drained = threading.Condition()
         self._busy = False
+        self._orphans: deque[PendingStep] = deque()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="deepseek-worker", daemon=True)
         self._thread.start()
@@ -67,7 +69,7 @@ class Worker:
         """Queue a step; never blocks. When the queue is full the oldest step is dropped."""
         if self._queue.qsize() >= QUEUE_STEPS:
             try:
-                self._queue.get_nowait()
+                self._orphans.append(self._queue.get_nowait())
                 self.dropped += 1
             except queue.Empty:
                 pass
@@ -116,9 +118,17 @@ class Worker:
     def _take(self) -> Iterator[PendingStep]:
         for _ in range(self._queue.qsize()):
             try:
-                yield self._queue.get_nowait()
+                yield self._adopt(self._queue.get_nowait())
             except queue.Empty:
                 return
+
+    def _adopt(self, pending: PendingStep) -> PendingStep:
+        """Give a step the new sites and layouts of those dropped before it."""
+        while self._orphans:
+            orphan = self._orphans.popleft()
+            pending.sites = tuple(sorted(orphan.sites + pending.sites, key=lambda site: site.id))
+            pending.layouts = tuple(sorted(orphan.layouts + pending.layouts, key=lambda layout: layout.id))
+        return pending
 
     def _process(self, batch: list[PendingStep]) -> None:
         records = [record for pending in batch if (record := self._record(pending)) is not None]

@@ -24,7 +24,7 @@ class ActivationProbe(Probe):
         self.gradients = gradients
         self.handles = handles
 
-    def observe(self, module: nn.Module, args: Any, output: Any) -> None:
+    def observe(self, _module: nn.Module, _args: Any, output: Any) -> None:
         """Record ``output``."""
         recomputed = current_autograd_node() is not None
         call = self.recorder.next_call("recomputed" if recomputed else "activation", self.site)

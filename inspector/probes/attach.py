@@ -11,7 +11,6 @@ from torch import nn
 from deepseek.inspector.probes.activation import ActivationProbe
 from deepseek.inspector.probes.gradient import GradientProbe, UnitProbe
 from deepseek.inspector.probes.update import SnapshotProbe, UpdateProbe
-from deepseek.inspector.record import TensorKind
 from deepseek.inspector.recorder import Recorder
 from deepseek.inspector.sites import SiteFilter, aliases, is_unit_weight, own_parameters, select
 
@@ -23,7 +22,7 @@ class Attachment:
         self,
         model: nn.Module,
         recorder: Recorder,
-        kinds: Sequence[TensorKind],
+        kinds: Sequence[str],
         sites: SiteFilter,
     ) -> None:
         self.recorder = recorder
@@ -66,13 +65,15 @@ class Attachment:
 
     def remove(self) -> None:
         """Take every probe off the model, its parameters and its outputs."""
-        for handle in self._handles + self._tensor_handles:
+        self.end_step()
+        for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self._tensor_handles.clear()
 
     def end_step(self) -> None:
-        """Forget the handles on this step's tensors: their graph is gone, or about to be."""
+        """Take the probes off this step's outputs, should anybody still hold them."""
+        for handle in self._tensor_handles:
+            handle.remove()
         self._tensor_handles.clear()
 
     def close(self) -> None:

@@ -130,7 +130,10 @@ def _scalar_finding(record: StepRecord, name: str) -> Finding:
         severity="error",
         site=name,
         step=record.step,
-        message=f"The logged value {name} is {record.scalars[name]} at step {record.step}, all observed tensors are finite.",
+        message=(
+            f"The logged value {name} is {record.scalars[name]} at step {record.step}, "
+            "but all observed tensors are finite."
+        ),
         evidence={"value": str(record.scalars[name]), "direction": "forward", "threshold": 0.0},
         cause="It arose outside the observed modules, most likely in the loss function (log(0), division by zero).",
         fix="Use a numerically stable loss (CrossEntropyLoss on logits, log_softmax), or add an epsilon.",

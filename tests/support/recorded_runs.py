@@ -1,0 +1,116 @@
+"""Runs to store: small ones written by hand, and any at all by hypothesis."""
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from deepseek.inspector.record import TENSOR_KINDS, Finding, Frame, Layout, Site, StepRecord
+from deepseek.kernels.summary.columns import COLUMNS
+
+
+def frame(rows: int, *, sites: int | None = None, seed: int = 0) -> Frame:
+    values = np.random.default_rng(seed).standard_normal((rows, len(COLUMNS)))
+    site = np.arange(rows, dtype=np.uint32) % (sites or max(rows, 1))
+    return Frame(site, np.zeros(rows, np.uint32), np.zeros(rows, np.uint32), values)
+
+
+def record(step: int, *, rows: int = 3) -> StepRecord:
+    first = step == 0
+    sites = tuple(Site(i, f"layers.{i}", "module", "Linear", f"layers.{i}", i, ("tied",)) for i in range(rows))
+    finding = Finding("dead_units", "warning", "layers.1", step, "Half are dead.", {"share": 0.5, "at": "1"}, "c", "f")
+    return StepRecord(
+        step=step,
+        time=1e9 + step,
+        wall_ms=float("nan") if first else 10.0,
+        inspector_ms=0.5,
+        observed=True,
+        scalars={"loss": 1.0 / (step + 1)},
+        frames={"activation": frame(rows, seed=step), "gradient": frame(rows, seed=step + 1)},
+        sites=sites if first else (),
+        layouts=(Layout(0, "float32", (8, 16), 4),) if first else (),
+        findings=(finding,) if step % 3 == 2 else (),
+    )
+
+
+def records(steps: int, *, rows: int = 3) -> list[StepRecord]:
+    return [record(step, rows=rows) for step in range(steps)]
+
+
+def exact(item: object) -> object:
+    """Turn a record into something that compares equal exactly when every bit is equal, NaN included."""
+    match item:
+        case np.ndarray():
+            return (item.dtype.str, item.shape, item.tobytes())
+        case float():
+            return "nan" if item != item else np.float64(item).tobytes()
+        case dict():
+            return {key: exact(value) for key, value in item.items()}
+        case list() | tuple():
+            return [exact(value) for value in item]
+        case Frame() | Layout() | Site() | Finding() | StepRecord():
+            return [type(item).__name__, *(exact(getattr(item, name)) for name in item.__slots__)]
+    return item
+
+
+_texts = st.text(max_size=20)
+_numbers = st.floats()
+_pairs = st.dictionaries(_texts, _numbers | _texts, max_size=4)
+
+
+@st.composite
+def _frames(draw: st.DrawFn, sites: int, layouts: int) -> Frame:
+    rows = draw(st.integers(0, 5))
+    site = draw(hnp.arrays(np.uint32, rows, elements=st.integers(0, sites - 1)))
+    layout = draw(hnp.arrays(np.uint32, rows, elements=st.integers(0, layouts - 1)))
+    call = draw(hnp.arrays(np.uint32, rows))
+    bits = draw(hnp.arrays(np.uint64, (rows, len(COLUMNS))))
+    return Frame(site, call, layout, bits.view(np.float64))
+
+
+@st.composite
+def any_run(draw: st.DrawFn) -> list[StepRecord]:
+    sites = layouts = 0
+    run = []
+    for step in sorted(draw(st.sets(st.integers(0, 2**40), max_size=4))):
+        new_sites = tuple(
+            Site(
+                sites + i,
+                draw(_texts),
+                draw(st.sampled_from(("module", "parameter"))),
+                draw(_texts),
+                draw(_texts),
+                draw(st.integers(0, 10**6)),
+                tuple(draw(st.lists(_texts, max_size=2))),
+            )
+            for i in range(draw(st.integers(0, 3)))
+        )
+        new_layouts = tuple(
+            Layout(layouts + i, draw(_texts), tuple(draw(st.lists(st.integers(0, 99), max_size=5))), 4)
+            for i in range(draw(st.integers(0, 2)))
+        )
+        sites, layouts = sites + len(new_sites), layouts + len(new_layouts)
+        kinds = draw(st.sets(st.sampled_from(TENSOR_KINDS))) if sites and layouts else set()
+        run.append(
+            StepRecord(
+                step,
+                draw(_numbers),
+                draw(_numbers),
+                draw(_numbers),
+                draw(st.booleans()),
+                draw(st.dictionaries(_texts, _numbers, max_size=3)),
+                {kind: draw(_frames(sites, layouts)) for kind in kinds},
+                new_sites,
+                new_layouts,
+                tuple(
+                    Finding(
+                        draw(_texts),
+                        draw(st.sampled_from(("info", "warning", "error"))),
+                        *(draw(_texts), draw(st.integers(0, 2**40)), draw(_texts)),
+                        draw(_pairs),
+                        *(draw(_texts), draw(_texts)),
+                    )
+                    for _ in range(draw(st.integers(0, 2)))
+                ),
+            )
+        )
+    return run
