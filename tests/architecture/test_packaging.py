@@ -75,7 +75,7 @@ def wanted() -> list[PurePosixPath]:
     return [
         path
         for path in sources()
-        if path.suffix in {".py", ".c", ".h"}
+        if path.suffix in {".py", ".pyi", ".c", ".h"}
         or path.name == "py.typed"
         or path.parts[:2] == ("widgets", "static")
         or path.parts[:2] == ("widgets", "schema")
