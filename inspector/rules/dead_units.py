@@ -74,7 +74,7 @@ def _finding(window: Window, site: Site, dead: float, samples: int | None) -> Fi
         cause=_cause(window, site, update_ratio),
         fix=(
             "Lower the learning rate or warm it up; use LeakyReLU or GELU; initialise with kaiming_normal_ and zero "
-            "bias; put normalisation before the activation. Dead units do not recover: re-initialise them or restart."
+            "bias; put normalisation before the activation. Dead units seldom recover by themselves."
         ),
     )
 

@@ -26,7 +26,7 @@ def vanishing_gradient(window: Window) -> Iterable[Finding]:
 
     The measure is the root mean square of the gradient's elements, so that layers of any size compare; its median over
     the window must lie under ``DEPTH_RATIO`` times that of a layer nearer to the loss. Nothing absolute enters: a
-    model trained with a tiny loss is not accused.
+    model trained with a tiny loss is not accused. The finding names the weight nearest to the input.
     """
     if window.observed % JUDGE_EVERY:
         return
@@ -75,9 +75,9 @@ def _vanishing(
     ratio: NDArray[np.float64],
     small: NDArray[np.intp],
 ) -> Finding:
-    worst = int(small[np.argmin(ratio[small])])
-    behind = worst + 1 + int(np.argmax(rms[worst + 1 :]))
-    site, reference = window.sites[weights[worst]], window.sites[weights[behind]]
+    place = int(small[0])
+    behind = place + 1 + int(np.argmax(rms[place + 1 :]))
+    site, reference = window.sites[weights[place]], window.sites[weights[behind]]
     types = window.types_between(site.order, reference.order)
     return Finding(
         rule="vanishing_gradient",
@@ -85,19 +85,19 @@ def _vanishing(
         site=site.name,
         step=window.newest.step,
         message=(
-            f"The gradient of {site.name} is {_times(ratio[worst])} smaller than that of {reference.name}: "
+            f"The gradient of {site.name} is {_times(ratio[place])} smaller than that of {reference.name}: "
             f"{len(small)} of {len(weights)} weights hardly learn."
         ),
         evidence={
-            "gradient_rms": float(rms[worst]),
+            "gradient_rms": float(rms[place]),
             "compared_with": reference.name,
             "compared_rms": float(rms[behind]),
-            "ratio": float(ratio[worst]),
+            "ratio": float(ratio[place]),
             "threshold": DEPTH_RATIO,
             "observed_steps": float(len(window.records)),
         },
-        cause=_vanishing_cause(types, float(rms[worst])),
-        fix=_vanishing_fix(types, float(rms[worst])),
+        cause=_vanishing_cause(types, float(rms[place])),
+        fix=_vanishing_fix(types, float(rms[place])),
     )
 
 

@@ -104,45 +104,45 @@ def read_site(values: tuple[Any, ...]) -> Site:
     id_, _, name, role, type_, module, order, aliases = values
     _need(role in ("module", "parameter"), "its role is neither module nor parameter")
     _need(0 <= order <= MAX_STEP, f"its order {order} is out of range")
-    return Site(id_, *_short(name, role, type_, module), order, decode_texts(aliases))
+    _check_length(name, type_, module)
+    return Site(id_, name, role, type_, module, order, decode_texts(aliases))
 
 
 def read_layout(values: tuple[Any, ...]) -> Layout:
     """Read a row of ``layout``."""
     id_, _, dtype, shape, itemsize = values
     _need(0 <= itemsize <= 1024, f"its itemsize {itemsize} is out of range")
-    return Layout(id_, *_short(dtype), decode_shape(shape, itemsize), itemsize)
+    _check_length(dtype)
+    return Layout(id_, dtype, decode_shape(shape, itemsize), itemsize)
 
 
 def read_scalar(values: tuple[Any, ...]) -> tuple[int, str, float]:
     """Read a row of ``scalar``: step, name, value."""
     step, name, value = values
-    return (step, *_short(name), value)
+    _check_length(name)
+    return step, name, value
 
 
 def read_finding(values: tuple[Any, ...]) -> Finding:
     """Read a row of ``finding``."""
     _, _, rule, severity, site, fired, message, evidence, cause, fix = values
     _need(severity in get_args(Severity), "its severity is unknown")
-    blame = _short(rule, severity, site)
-    return Finding(*blame, fired, *_short(message), decode_pairs(evidence), *_short(cause, fix))
+    _check_length(rule, site, message, cause, fix)
+    return Finding(rule, severity, site, fired, message, decode_pairs(evidence), cause, fix)
 
 
 def read_event(values: tuple[Any, ...]) -> Event:
     """Read a row of ``event``."""
     _, step, kind, data = values
-    return Event(step, *_short(kind), decode_pairs(data))
+    _check_length(kind)
+    return Event(step, kind, decode_pairs(data))
 
 
 def check_record(record: StepRecord, *, after: int, sites: int, layouts: int) -> None:
     """Raise ``ValueError`` unless a record may follow on step ``after`` in a file of so many sites and layouts."""
     _need(after < record.step <= MAX_STEP, f"step {record.step} does not follow on step {after}")
-    for table, known, items in (("site", sites, record.sites), ("layout", layouts, record.layouts)):
-        ids = [item.id for item in items]
-        _need(
-            ids == list(range(known, known + len(ids))),
-            f"the {table} ids of step {record.step} do not start at {known}",
-        )
+    check_sequence("site", [site.id for site in record.sites], sites)
+    check_sequence("layout", [layout.id for layout in record.layouts], layouts)
     for kind, frame in record.frames.items():
         check_kind(kind)
         check_ids(frame, sites + len(record.sites), layouts + len(record.layouts))
@@ -167,9 +167,8 @@ def check_ids(frame: Frame, sites: int, layouts: int) -> None:
         _need(not len(ids) or int(ids.max()) < known, f"it refers to a {name} beyond the {known} known ones")
 
 
-def _short(*texts: str) -> tuple[Any, ...]:
+def _check_length(*texts: str) -> None:
     _need(all(len(text) <= MAX_TEXT for text in texts), f"a text is longer than {MAX_TEXT} characters")
-    return texts
 
 
 def _need(condition: bool, fact: str) -> None:

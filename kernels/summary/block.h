@@ -1,37 +1,36 @@
 /* One block of REAL numbers -> Moments. Included by passes.h for float and for double. */
 
 /* Everything in one pass. The squares are taken about `shift`; valid only if all elements are finite and no square
-   overflows, which the caller sees from the result. Counts compare bits, so that denormals are counted even where the
-   processor flushes them to zero. */
+   overflows, which the caller sees from the result. Sums of REAL go on for a short chunk only, so that rounding does
+   not add up. Counts compare bits, so that denormals are counted even where the processor flushes them to zero. */
 TARGET static int NAME(fast)(const REAL *x, int n, REAL shift, Moments *block)
 {
     const BITS *bits = (const BITS *)x;
-    REAL sum = 0, squares = 0, low = x[0], high = x[0];
+    double all_gaps = 0, all_squares = 0;
+    REAL low = x[0], high = x[0];
     BITS zeros = 0, positives = 0, small = 0;
-#pragma omp simd reduction(+ : sum, squares, zeros, positives, small) reduction(min : low) reduction(max : high)
-    for (int i = 0; i < n; i++) {
-        const REAL value = x[i], gap = value - shift;
-        const BITS magnitude = bits[i] & MAGNITUDE;
-        sum += gap;
-        squares += gap * gap;
-        low = value < low ? value : low;
-        high = value > high ? value : high;
-        zeros += magnitude == 0;
-        small += magnitude < SMALL_BITS;
-        positives += bits[i] > 0;
+    for (int start = 0; start < n; start += CHUNK) {
+        const int end = n - start < CHUNK ? n : start + CHUNK;
+        REAL gaps = 0, squares = 0;
+#pragma omp simd reduction(+ : gaps, squares, zeros, positives, small) reduction(min : low) reduction(max : high)
+        for (int i = start; i < end; i++) {
+            const REAL value = x[i], gap = value - shift;
+            const BITS magnitude = bits[i] & MAGNITUDE;
+            gaps += gap;
+            squares += gap * gap;
+            low = value < low ? value : low;
+            high = value > high ? value : high;
+            zeros += magnitude == 0;
+            small += magnitude < SMALL_BITS;
+            positives += bits[i] > 0;
+        }
+        all_gaps += gaps;
+        all_squares += squares;
     }
-    const double gap = (double)sum / n;
-    const double absmax = fmax(-(double)low, (double)high);
-    block->finite = n;
-    block->mean = (double)shift + gap;
-    block->deviations = fmax((double)squares - n * gap * gap, 0.0);
-    block->min = low;
-    block->max = high;
-    block->zeros = (double)zeros;
-    block->positives = (double)positives;
-    block->small = (double)small;
-    block->overflows = 0;
-    return isfinite(squares) && absmax <= SAFE_MAX && (absmax >= SAFE_MIN || zeros == n);
+    const double gap = all_gaps / n, absmax = fmax(-low, high);
+    *block = (Moments){
+        n, shift + gap, fmax(all_squares - n * gap * gap, 0.0), low, high, (double)zeros, (double)positives, (double)small, 0};
+    return isfinite(all_squares) && absmax <= SAFE_MAX && (absmax >= SAFE_MIN || zeros == n);
 }
 
 /* Any content: non-finite elements, and magnitudes whose squares leave the range of REAL. */
@@ -75,7 +74,16 @@ TARGET static double NAME(overflows)(const REAL *x, int n)
     return (double)count;
 }
 
-/* Squares about a shift far from the mean cancel; then the block is read again, about its own mean. */
+/* Whether the shift was so close to the mean that neither the sum nor the deviations lost digits. The sum of
+   magnitudes is at least (sum of squares) / absmax. */
+TARGET static int NAME(is_close)(const Moments *block, REAL shift)
+{
+    const double gap = fabs(block->mean - shift), absmax = fmax(-block->min, block->max);
+    const double squares = block->deviations + block->finite * block->mean * block->mean;
+    return block->finite * gap * gap <= block->deviations && block->finite * gap * absmax <= 4 * squares;
+}
+
+/* Where the guess was far off, the block is read again, about its own mean. */
 TARGET static void NAME(block)(const REAL *x, int n, double guess, Moments *block)
 {
     for (int attempt = 0;; attempt++) {
@@ -84,8 +92,7 @@ TARGET static void NAME(block)(const REAL *x, int n, double guess, Moments *bloc
             NAME(careful)(x, n, block);
             break;
         }
-        const double gap = block->mean - shift;
-        if (gap * gap * n <= 16 * block->deviations)
+        if (NAME(is_close)(block, shift))
             break;
         guess = block->mean;
     }

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { COLUMN_COUNT = 12, BLOCK = 4096 };
+enum { COLUMN_COUNT = 12, BLOCK = 4096, CHUNK = 1024 };
 
 #define SMALLEST_NORMAL16 6.103515625e-05 /* 2**-14 */
 #define OVERFLOW16 65520.0
