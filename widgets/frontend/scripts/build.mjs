@@ -1,0 +1,8 @@
+// Bundles the notebook widget and the report's script into widgets/static, which is committed.
+import { build } from "esbuild";
+
+const common = { bundle: true, minify: true, target: "es2022", charset: "utf8", legalComments: "none" };
+
+await build({ ...common, entryPoints: ["src/widget.ts"], format: "esm", outfile: "../static/widget.js" });
+await build({ ...common, entryPoints: ["src/report.ts"], format: "iife", outfile: "../static/report.js" });
+await build({ ...common, entryPoints: ["src/widget.css"], outfile: "../static/widget.css" });

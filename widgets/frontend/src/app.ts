@@ -1,0 +1,71 @@
+// Puts the views of one run into an element and keeps them up to date.
+import type { Bokeh } from "./bokeh";
+import { h } from "./dom";
+import type { Setup } from "./generated/messages";
+import type { Store } from "./store";
+import { colourChart, currentTheme, watchTheme } from "./theme";
+import { findingsView } from "./views/findings";
+import { flowView } from "./views/flow";
+import { headerView } from "./views/header";
+import { heatmapView } from "./views/heatmap";
+import { layerView } from "./views/layer";
+import { lossView } from "./views/loss";
+import type { Host, Selection, View } from "./views/view";
+
+/** Draws everything into an element that is in the page; returns a function that takes it away again. */
+export async function mount(root: HTMLElement, bokeh: Bokeh, setup: Setup, store: Store): Promise<() => void> {
+  root.className = "deepseek-widget";
+  root.dataset["testid"] = "deepseek-widget";
+  // Keys pressed in the widget belong to the widget, not to the notebook's shortcuts.
+  root.dataset["lmSuppressShortcuts"] = "true";
+  root.dataset["theme"] = currentTheme();
+  const [metric] = setup.metrics;
+  if (metric === undefined) throw new Error("There is no metric to show.");
+  const selection: Selection = { metric, layer: null };
+  const host: Host = { bokeh, setup, root, select: (change) => (Object.assign(selection, change), schedule()) };
+  const page = h("div", { class: "ds-page" });
+  root.replaceChildren(page);
+
+  let frame = 0;
+  const views: View[] = [];
+  function draw(): void {
+    frame = 0;
+    if (store.state === null) return;
+    selection.layer ??= worstLayer(store.state.rows.get(metric!.name) ?? []);
+    for (const view of views) view.update(store.state, selection);
+  }
+  function schedule(): void {
+    if (frame === 0) frame = requestAnimationFrame(draw);
+  }
+
+  const columns = h("div", { class: "ds-columns" });
+  views.push(
+    ...(await Promise.all([
+      headerView(setup, page),
+      (page.append(columns), lossView(host, columns)),
+      findingsView(host, columns),
+      heatmapView(host, page),
+      layerView(host, page),
+      flowView(host, page),
+    ])),
+  );
+
+  const recolour = () => {
+    root.dataset["theme"] = currentTheme();
+    for (const chart of views.flatMap((view) => view.charts ?? [])) colourChart(chart, root);
+  };
+  recolour();
+  draw();
+  const stops = [watchTheme(recolour), store.subscribe(schedule)];
+  return () => {
+    cancelAnimationFrame(frame);
+    for (const stop of stops) stop();
+    for (const view of views) view.remove?.();
+    root.replaceChildren();
+  };
+}
+
+/** The layer to start with: the first one that is measured. */
+function worstLayer(rows: readonly number[]): number | null {
+  return rows[0] ?? null;
+}

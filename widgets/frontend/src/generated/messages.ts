@@ -1,0 +1,182 @@
+// Generated from messages.schema.json by "npm run generate"; schema sha256: 23aa32486d83081d1a72f1cd87addeb258c02d8dcb690f959d0be164fa3114fb
+/**
+ * Everything that travels from Python to the browser. Arrays follow as one binary payload.
+ */
+export type Message = Setup | Snapshot | Increment;
+export type Name = string;
+export type Text = string;
+export type Key = string;
+
+/**
+ * Sent once: what does not change during a run.
+ */
+export interface Setup {
+  type: "setup";
+  title: Name;
+  /**
+   * @maxItems 32
+   */
+  meta: Fact[];
+  /**
+   * @maxItems 16
+   */
+  metrics: MetricInfo[];
+  /**
+   * @maxItems 32
+   */
+  documents: Chart[];
+}
+export interface Fact {
+  name: Name;
+  value: Text;
+}
+export interface MetricInfo {
+  name: Key;
+  title: Name;
+  scale: "log" | "linear";
+  worst: "max" | "min";
+  description: Text;
+}
+/**
+ * A Bokeh document as made by bokeh.embed.json_item.
+ */
+export interface Chart {
+  name: Name;
+  item: {
+    [k: string]: unknown;
+  };
+}
+/**
+ * The whole state, up to and including its sequence number.
+ */
+export interface Snapshot {
+  type: "snapshot";
+  sequence: number;
+  header: Header;
+  /**
+   * @maxItems 8192
+   */
+  layers: Layer[];
+  stride: number;
+  /**
+   * @maxItems 16
+   */
+  metrics: MetricRows[];
+  /**
+   * @maxItems 8
+   */
+  series: Name[];
+  /**
+   * @maxItems 8192
+   */
+  flow: FlowSite[];
+  /**
+   * @maxItems 65536
+   */
+  layouts: TensorLayout[];
+  /**
+   * @maxItems 200
+   */
+  findings: FindingInfo[];
+  /**
+   * @maxItems 64
+   */
+  arrays: ArrayInfo[];
+}
+export interface Header {
+  state: "running" | "closed" | "interrupted";
+  step: number;
+  /**
+   * Steps with measurements.
+   */
+  observed: number;
+  steps_per_second: number | null;
+  overhead: OverheadInfo | null;
+  dropped: number;
+  scalar: Scalar | null;
+}
+export interface OverheadInfo {
+  share: number | null;
+  low: number | null;
+  high: number | null;
+  method: "interleaved" | "self-timed";
+}
+/**
+ * Newest logged value; text when it is not finite.
+ */
+export interface Scalar {
+  name: Name;
+  value: number | string;
+}
+export interface Layer {
+  name: Name;
+  type: Name;
+}
+/**
+ * Which layers the rows of a metric's array stand for.
+ */
+export interface MetricRows {
+  name: Key;
+  /**
+   * @maxItems 8192
+   */
+  rows: number[];
+}
+export interface FlowSite {
+  site: Name;
+  type: Name;
+  layer: number;
+}
+export interface TensorLayout {
+  dtype: Name;
+  /**
+   * @maxItems 64
+   */
+  shape: number[];
+  bytes: number;
+}
+export interface FindingInfo {
+  rule: Name;
+  severity: "info" | "warning" | "error";
+  site: Name;
+  step: number;
+  message: Text;
+  /**
+   * @maxItems 32
+   */
+  evidence: Fact[];
+  cause: Text;
+  fix: Text;
+}
+/**
+ * One array of the payload; arrays lie one after the other, little endian, row by row.
+ */
+export interface ArrayInfo {
+  name: string;
+  dtype: "float32" | "int32";
+  /**
+   * @minItems 1
+   * @maxItems 2
+   */
+  shape: number[];
+}
+/**
+ * What changed since the message before; columns and points replace those from their first step on.
+ */
+export interface Increment {
+  type: "increment";
+  sequence: number;
+  header: Header;
+  /**
+   * @maxItems 65536
+   */
+  layouts: TensorLayout[];
+  /**
+   * @maxItems 200
+   */
+  findings: FindingInfo[];
+  /**
+   * @maxItems 64
+   */
+  arrays: ArrayInfo[];
+}

@@ -1,0 +1,91 @@
+// The state of one run in the browser: the newest snapshot plus the increments that followed it without a gap.
+import { decodeArrays, joinColumns, lowerBound, type Matrix } from "./decode";
+import type { FindingInfo, FlowSite, Header, Layer, TensorLayout } from "./generated/messages";
+import { isIncrement, isSnapshot } from "./generated/validate";
+
+export interface State {
+  sequence: number;
+  header: Header;
+  layers: Layer[];
+  stride: number;
+  steps: Int32Array;
+  rows: Map<string, number[]>;
+  metrics: Map<string, Matrix>;
+  scalars: Map<string, Matrix>;
+  flow: FlowSite[];
+  flowLayouts: Int32Array;
+  flowValues: Matrix;
+  layouts: TensorLayout[];
+  findings: FindingInfo[];
+}
+
+const NOTHING: Matrix = { rows: 0, columns: 0, values: new Float32Array() };
+
+export class Store {
+  state: State | null = null;
+  /** Messages that changed the state. */
+  updates = 0;
+  #listeners = new Set<() => void>();
+
+  /** Takes a message; one that is invalid, old or follows a gap changes nothing. */
+  receive(message: unknown, payload: DataView): void {
+    const next = this.#next(message, payload);
+    if (next === null) return;
+    this.state = next;
+    this.updates += 1;
+    for (const listener of this.#listeners) listener();
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  #next(message: unknown, payload: DataView): State | null {
+    if (isSnapshot(message)) {
+      if (this.state !== null && message.sequence <= this.state.sequence) return null;
+      const arrays = decodeArrays(message.arrays, payload);
+      const scalar = (index: number) => arrays.get(`scalar/${index}`) ?? NOTHING;
+      return {
+        ...message,
+        steps: asIntegers(arrays.get("steps")),
+        rows: new Map(message.metrics.map(({ name, rows }) => [name, rows])),
+        metrics: new Map(message.metrics.map(({ name }) => [name, arrays.get(`metric/${name}`) ?? NOTHING])),
+        scalars: new Map(message.series.map((name, index) => [name, scalar(index)])),
+        flowLayouts: asIntegers(arrays.get("flow_layouts")),
+        flowValues: arrays.get("flow") ?? NOTHING,
+      };
+    }
+    const state = this.state;
+    if (!isIncrement(message) || state === null || message.sequence !== state.sequence + 1) return null;
+    const arrays = decodeArrays(message.arrays, payload);
+    const steps = asIntegers(arrays.get("steps"));
+    const keep = steps.length > 0 ? lowerBound(state.steps, steps[0]!) : state.steps.length;
+    return {
+      ...state,
+      sequence: message.sequence,
+      header: message.header,
+      steps: steps.length > 0 ? Int32Array.of(...state.steps.subarray(0, keep), ...steps) : state.steps,
+      metrics: new Map([...state.metrics].map(([name, old]) => [name, extend(old, keep, arrays.get(`metric/${name}`))])),
+      scalars: new Map([...state.scalars].map(([name, old], i) => [name, extendScalar(old, arrays.get(`scalar/${i}`))])),
+      flowLayouts: arrays.has("flow_layouts") ? asIntegers(arrays.get("flow_layouts")) : state.flowLayouts,
+      flowValues: arrays.get("flow") ?? state.flowValues,
+      layouts: message.layouts.length > 0 ? [...state.layouts, ...message.layouts] : state.layouts,
+      findings: message.findings.length > 0 ? [...state.findings, ...message.findings] : state.findings,
+    };
+  }
+}
+
+function extend(old: Matrix, keep: number, added: Matrix | undefined): Matrix {
+  return added === undefined ? old : joinColumns(old, keep, added);
+}
+
+function extendScalar(old: Matrix, added: Matrix | undefined): Matrix {
+  if (added === undefined) return old;
+  const oldSteps = old.values.subarray(0, old.columns) as Float32Array;
+  return joinColumns(old, lowerBound(oldSteps, added.values[0]!), added);
+}
+
+function asIntegers(matrix: Matrix | undefined): Int32Array {
+  return matrix === undefined ? new Int32Array() : Int32Array.from(matrix.values);
+}

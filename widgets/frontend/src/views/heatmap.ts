@@ -1,0 +1,135 @@
+// Layer x step as colours; a row is a layer and can be chosen.
+import { embed, image, named, plainText, type PointEvent } from "../bokeh";
+import { h, setText } from "../dom";
+import { formatInteger, formatNumber, shorten } from "../format";
+import type { MetricInfo } from "../generated/messages";
+import { colourRange, toGrid, type Grid } from "../grid";
+import type { State } from "../store";
+import { chartItem, type Host, type View } from "./view";
+
+const LABEL_LENGTH = 26;
+const AXES_HEIGHT = 48;
+const LABEL_HEIGHT = 13;
+
+export async function heatmapView(host: Host, parent: HTMLElement): Promise<View> {
+  const plot = h("div", { class: "ds-plot", "data-testid": "heatmap", "data-updates": 0, "data-columns": 0 });
+  const tip = h("div", { class: "ds-tip", hidden: true });
+  const hint = h("p", { class: "ds-hint" });
+  const legend = h("p", { class: "ds-legend" }, h("span", { class: "ds-swatch" }), "NaN or infinite");
+  const head = h("div", { class: "ds-section-head" }, h("h3", {}, "Layers over steps"), metricChoice(host));
+  const foot = h("div", { class: "ds-foot" }, hint, legend);
+  const element = h("section", { class: "ds-card ds-heat" }, head, h("div", { class: "ds-stage" }, plot, tip), foot);
+  parent.append(element);
+
+  const chart = await embed(host.bokeh, chartItem(host.setup, "heatmap"), plot);
+  const source = named(chart, "heatmap");
+  const chosen = named(chart, "chosen");
+  const figure = chart.figure as unknown as Record<"x_range" | "y_range", Record<string, number>> & {
+    left: Record<string, unknown>[];
+    height: number;
+  };
+  let shown: { grid: Grid; state: State; metric: MetricInfo; rows: number[] } | null = null;
+  let labels = "";
+
+  const at = ({ x, y }: PointEvent) => {
+    if (shown === null) return null;
+    const { grid, rows, state } = shown;
+    const cell = Math.floor(((x - grid.start) / grid.span) * grid.columns);
+    const row = Math.floor(y);
+    const layer = rows[row];
+    if (layer === undefined || cell < 0 || cell >= grid.columns) return null;
+    const value = grid.values[row * grid.columns + cell]!;
+    return { layer, name: state.layers[layer]?.name ?? "", value, step: state.steps[grid.source[cell]!] ?? 0 };
+  };
+  chart.figure.on_event("tap", (event) => {
+    const point = at(event);
+    if (point !== null) host.select({ layer: point.layer });
+  });
+  chart.figure.on_event("mousemove", (event) => {
+    const point = at(event);
+    tip.hidden = point === null;
+    if (point === null || shown === null) return;
+    const step = `step ${formatInteger(point.step)}`;
+    const value = `${shown.metric.title} ${formatNumber(point.value)}`;
+    tip.replaceChildren(h("b", {}, point.name), h("span", {}, `${step} · ${value}`));
+    const right = event.sx > plot.clientWidth / 2;
+    tip.style.transform = `translate(${right ? "-100%" : "0"}, 0)`;
+    tip.style.left = `${event.sx + (right ? -12 : 12)}px`;
+    tip.style.top = `${event.sy + 12}px`;
+  });
+  plot.addEventListener("mouseleave", () => (tip.hidden = true));
+
+  function showLabels(state: State, rows: number[]): void {
+    const names = rows.map((row) => state.layers[row]?.name ?? "");
+    if (names.join("\n") === labels) return;
+    labels = names.join("\n");
+    const rowHeight = Math.min(22, Math.max(9, 440 / Math.max(1, rows.length)));
+    figure.height = Math.round(Math.min(560, Math.max(150, rows.length * rowHeight)) + AXES_HEIGHT);
+    const every = Math.max(1, Math.ceil((LABEL_HEIGHT * rows.length) / (figure.height - AXES_HEIGHT)));
+    const ticks = rows.map((_, index) => index).filter((index) => index % every === 0);
+    const axis = figure.left[0]!;
+    (axis["ticker"] as Record<string, unknown>)["ticks"] = ticks.map((index) => index + 0.5);
+    axis["major_label_overrides"] = new Map(
+      ticks.map((index) => [index + 0.5, plainText(host.bokeh, shorten(names[index]!, LABEL_LENGTH))]),
+    );
+    // A range that grows downwards puts the first layer on top.
+    figure.y_range["start"] = Math.max(1, rows.length);
+    figure.y_range["end"] = 0;
+  }
+
+  return {
+    charts: [chart],
+    update(state, { metric, layer }) {
+      const rows = state.rows.get(metric.name) ?? [];
+      const matrix = state.metrics.get(metric.name);
+      if (matrix === undefined) return;
+      const grid = toGrid(matrix, state.steps, state.stride, metric.worst);
+      shown = { grid, state, metric, rows };
+      showLabels(state, rows);
+      showScale(chart, metric, colourRange(grid.values, metric.scale));
+      figure.x_range["start"] = grid.start;
+      figure.x_range["end"] = grid.start + grid.span;
+      const empty = grid.rows === 0 || matrix.columns === 0;
+      source["data"] = {
+        image: empty ? [] : [image(host.bokeh, grid.values, grid.rows, grid.columns)],
+        x: empty ? [] : [grid.start],
+        y: empty ? [] : [0],
+        dw: empty ? [] : [grid.span],
+        dh: empty ? [] : [grid.rows],
+      };
+      const row = layer === null ? -1 : rows.indexOf(layer);
+      chosen.setv({ top: row, bottom: row + 1, visible: row >= 0 });
+      setText(hint, hintText(metric, state));
+      legend.hidden = !grid.values.some((value) => Math.abs(value) === Infinity);
+      plot.dataset["columns"] = String(matrix.columns);
+      plot.dataset["updates"] = String(Number(plot.dataset["updates"]) + 1);
+    },
+    remove: chart.remove,
+  };
+}
+
+function metricChoice(host: Host): HTMLElement {
+  const group = h("fieldset", { class: "ds-tabs", "aria-label": "metric" });
+  const name = `ds-metric-${Math.random().toString(36).slice(2)}`;
+  host.setup.metrics.forEach((metric, index) => {
+    const input = h("input", { type: "radio", name, value: metric.name, checked: index === 0 });
+    input.dataset["testid"] = `metric-${metric.name}`;
+    input.addEventListener("change", () => host.select({ metric }));
+    group.append(h("label", { title: metric.description }, input, h("span", {}, metric.title)));
+  });
+  return group;
+}
+
+function showScale(chart: Parameters<typeof named>[0], metric: MetricInfo, [low, high]: [number, number]): void {
+  for (const scale of ["log", "linear"] as const) {
+    const visible = scale === metric.scale;
+    named(chart, `${scale}_image`)["visible"] = visible;
+    named(chart, `${scale}_bar`)["visible"] = visible;
+    if (visible) named(chart, `${scale}_colors`).setv({ low, high });
+  }
+}
+
+function hintText(metric: MetricInfo, { stride }: State): string {
+  const merged = stride > 1 ? ` Each column shows the ${metric.worst === "max" ? "largest" : "smallest"} of ${stride} steps.` : "";
+  return metric.description + merged;
+}

@@ -1,0 +1,61 @@
+// All metrics of the chosen layer over steps.
+import { embed, named } from "../bokeh";
+import { h, setText } from "../dom";
+import type { MetricInfo } from "../generated/messages";
+import type { State } from "../store";
+import { chartItem, type Host, type View } from "./view";
+
+export async function layerView(host: Host, parent: HTMLElement): Promise<View> {
+  const choice = h("select", { "aria-label": "layer", "data-testid": "layer-select" });
+  const type = h("span", { class: "ds-type" });
+  const head = h("div", { class: "ds-section-head" }, h("h3", {}, "Layer"), choice, type);
+  const plots = h("div", { class: "ds-lines", "data-testid": "layer-lines" });
+  const element = h("section", { class: "ds-card" }, head, plots);
+  parent.append(element);
+  const lines = await Promise.all(host.setup.metrics.map((metric) => line(host, metric, plots)));
+  let names = "";
+  choice.addEventListener("change", () => host.select({ layer: Number(choice.value) }));
+
+  return {
+    charts: lines.map(({ chart }) => chart),
+    update(state, { layer }) {
+      const all = state.layers.map(({ name }) => name);
+      if (all.join("\n") !== names) {
+        names = all.join("\n");
+        choice.replaceChildren(...all.map((name, index) => h("option", { value: index }, name)));
+      }
+      if (layer === null) return;
+      choice.value = String(layer);
+      setText(type, state.layers[layer]?.type ?? "");
+      plots.dataset["layer"] = state.layers[layer]?.name ?? "";
+      for (const { show } of lines) show(state, layer);
+    },
+    remove: () => lines.forEach(({ chart }) => chart.remove()),
+  };
+}
+
+async function line(host: Host, metric: MetricInfo, parent: HTMLElement) {
+  const plot = h("div", { class: "ds-plot", title: metric.description });
+  const absent = h("p", { class: "ds-empty" }, `${metric.title}: not measured in this layer`);
+  const cell = h("div", { class: "ds-line" }, plot, absent);
+  parent.append(cell);
+  const chart = await embed(host.bokeh, chartItem(host.setup, `layer/${metric.name}`), plot);
+  const source = named(chart, `layer/${metric.name}`);
+
+  function show(state: State, layer: number): void {
+    const row = state.rows.get(metric.name)?.indexOf(layer) ?? -1;
+    const matrix = state.metrics.get(metric.name);
+    plot.hidden = row < 0;
+    absent.hidden = row >= 0;
+    if (matrix === undefined || row < 0) return;
+    const values = matrix.values.slice(row * matrix.columns, (row + 1) * matrix.columns);
+    source["data"] = { step: Float32Array.from(state.steps), value: drawable(values as Float32Array, metric.scale) };
+    cell.dataset["points"] = String(values.length);
+  }
+  return { chart, show };
+}
+
+/** Zero and negative values have no place on a log axis, infinite ones on none. */
+function drawable(values: Float32Array, scale: "log" | "linear"): Float32Array {
+  return values.map((value) => (Number.isFinite(value) && (scale === "linear" || value > 0) ? value : NaN));
+}

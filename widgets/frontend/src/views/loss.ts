@@ -1,0 +1,40 @@
+// One logged scalar over steps.
+import { embed, named } from "../bokeh";
+import { h } from "../dom";
+import { chartItem, type Host, type View } from "./view";
+
+export async function lossView(host: Host, parent: HTMLElement): Promise<View> {
+  const choice = h("select", { "aria-label": "logged value", "data-testid": "scalar-select" });
+  const title = h("h3", {}, "Loss");
+  const plot = h("div", { class: "ds-plot", "data-testid": "loss" });
+  const empty = h("p", { class: "ds-empty" }, "Nothing logged yet. Log values with session.log(loss=loss).");
+  const head = h("div", { class: "ds-section-head" }, title, choice);
+  const element = h("section", { class: "ds-card ds-loss" }, head, plot, empty);
+  parent.append(element);
+  const chart = await embed(host.bokeh, chartItem(host.setup, "loss"), plot);
+  const source = named(chart, "loss");
+  let names = "";
+  choice.addEventListener("change", () => host.select({}));
+
+  return {
+    charts: [chart],
+    update(state) {
+      const scalars = [...state.scalars.keys()];
+      if (scalars.join("\n") !== names) {
+        names = scalars.join("\n");
+        const before = choice.value || (scalars.includes("loss") ? "loss" : scalars[0]);
+        choice.replaceChildren(...scalars.map((name) => h("option", { value: name, selected: name === before }, name)));
+      }
+      choice.hidden = scalars.length < 2;
+      plot.hidden = scalars.length === 0;
+      empty.hidden = scalars.length > 0;
+      title.textContent = choice.value === "loss" || choice.value === "" ? "Loss" : choice.value;
+      const points = state.scalars.get(choice.value);
+      if (points === undefined) return;
+      const row = (index: number) => points.values.slice(index * points.columns, (index + 1) * points.columns);
+      source["data"] = { step: row(0), mean: row(1), low: row(2), high: row(3) };
+      plot.dataset["points"] = String(points.columns);
+    },
+    remove: chart.remove,
+  };
+}

@@ -1,0 +1,105 @@
+// The notebook's host: an anywidget whose model brings BokehJS, the documents and the data.
+import type { AnyModel } from "@anywidget/types";
+import { mount } from "./app";
+import { loadBokeh } from "./bokeh";
+import { h } from "./dom";
+import { isSetup } from "./generated/validate";
+import { hideStatic } from "./static";
+import { Store } from "./store";
+
+interface Traits extends Record<string, unknown> {
+  key: string;
+  bokeh_js: DataView | null;
+  setup: unknown;
+  snapshot: { message: unknown; payload: DataView } | null;
+  failure: string;
+}
+
+interface Run {
+  store: Store;
+  bokehSource: string;
+}
+
+/** What the models brought: kept here and taken out of them, so that no megabytes are saved with the notebook. */
+const runs = new Map<string, Run>();
+
+function initialize({ model }: { model: AnyModel<Traits> }): () => void {
+  const key = model.get("key");
+  const run: Run = { store: new Store(), bokehSource: "" };
+  runs.set(key, run);
+
+  const take = () => {
+    const source = model.get("bokeh_js");
+    if (source !== null && source.byteLength > 0) {
+      run.bokehSource = new TextDecoder().decode(source);
+      model.set("bokeh_js", null);
+    }
+    const snapshot = model.get("snapshot");
+    if (snapshot?.message) {
+      receive(run.store, snapshot.message, snapshot.payload);
+      model.set("snapshot", null);
+    }
+  };
+  const increment = (message: unknown, buffers: DataView[]) => {
+    if (buffers[0] !== undefined) receive(run.store, message, buffers[0]);
+  };
+  take();
+  model.on("change:snapshot", take);
+  model.on("change:bokeh_js", take);
+  model.on("msg:custom", increment);
+  return () => {
+    model.off("change:snapshot", take);
+    model.off("change:bokeh_js", take);
+    model.off("msg:custom", increment);
+    runs.delete(key);
+  };
+}
+
+function render({ model, el }: { model: AnyModel<Traits>; el: HTMLElement }): (() => void) | undefined {
+  const key = model.get("key");
+  const run = runs.get(key);
+  const setup = model.get("setup");
+  // Without BokehJS this is a saved copy of the widget: the static picture below it shows the run.
+  if (run === undefined || run.bokehSource === "" || !isSetup(setup)) return undefined;
+  const notice = h("p", { class: "deepseek-notice", hidden: true });
+  const root = h("div");
+  el.append(notice, root);
+  const showFailure = () => {
+    notice.textContent = model.get("failure");
+    notice.hidden = notice.textContent === "";
+  };
+  showFailure();
+  model.on("change:failure", showFailure);
+  const ends = [() => model.off("change:failure", showFailure)];
+  let gone = false;
+  const start = async () => {
+    await attached(root, () => gone);
+    if (gone) return;
+    const unmount = await mount(root, loadBokeh(run.bokehSource), setup, run.store);
+    ends.push(unmount, hideStatic(document, key));
+    if (gone) ends.splice(0).forEach((end) => end());
+  };
+  start().catch((error: unknown) => {
+    notice.textContent = `The live view could not be drawn: ${String(error)}`;
+    notice.hidden = false;
+  });
+  return () => {
+    gone = true;
+    ends.splice(0).forEach((end) => end());
+  };
+}
+
+/** Waits until the element is in the page, which hosts see to after they called `render`. */
+async function attached(element: Element, isGone: () => boolean): Promise<void> {
+  while (!element.isConnected && !isGone()) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+function receive(store: Store, message: unknown, payload: DataView): void {
+  try {
+    store.receive(message, payload);
+  } catch (error) {
+    console.warn("DeepSeek Workbench: a message could not be read:", error);
+  }
+}
+
+export default { initialize, render };

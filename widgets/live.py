@@ -1,0 +1,129 @@
+"""The live view of a recording in a notebook."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import anywidget
+import traitlets
+from bokeh.resources import Resources
+
+from deepseek.inspector.record import StepRecord
+from deepseek.inspector.recording import LiveRecording, Recording
+from deepseek.widgets.history import History
+from deepseek.widgets.message_types import Setup
+from deepseek.widgets.messages import Packet, facts, name_text, validated
+from deepseek.widgets.metrics import METRICS
+from deepseek.widgets.views.charts import charts
+
+SNAPSHOT_BYTES_PER_SECOND = 20_000
+"""Sets how soon a snapshot follows the one before: small ones at once, one of 200 kB after ten seconds."""
+
+STATIC = Path(__file__).parent / "static"
+
+
+class LiveWidget(anywidget.AnyWidget):
+    """Shows a recording and follows it while it grows.
+
+    The widget only ever sends: it needs no message from the browser, because the cell that trains blocks them.
+    Increments are custom messages, which are lost until the browser has started; the ``snapshot`` trait heals that.
+
+    Args:
+        recording: What to show; a recording that is still growing is followed until it closes.
+    """
+
+    _esm = traitlets.Unicode().tag(sync=True)
+    _css = traitlets.Unicode().tag(sync=True)
+    key = traitlets.Unicode().tag(sync=True)
+    bokeh_js = traitlets.Bytes().tag(sync=True)
+    setup = traitlets.Dict().tag(sync=True)
+    snapshot = traitlets.Dict(allow_none=True).tag(sync=True)
+    failure = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._history = History()
+        self._history.add(recording.records())
+        self._lock = threading.Lock()
+        self._unsubscribe: Callable[[], None] = lambda: None
+        first = self._history.snapshot(recording.status)
+        super().__init__(
+            _esm=(STATIC / "widget.js").read_text(encoding="utf-8"),
+            _css=(STATIC / "widget.css").read_text(encoding="utf-8"),
+            key=uuid4().hex,
+            bokeh_js=bokeh_js(),
+            setup=setup_message(recording),
+            snapshot=_trait(first),
+        )
+        self._next_snapshot = time.monotonic() + _pause(first)
+        if isinstance(recording, LiveRecording) and recording.status.state == "running":
+            self._unsubscribe = recording.subscribe(self._follow)
+
+    def drop_saved_data(self) -> None:
+        """Blank the megabytes in what front ends and executed notebooks save, without blanking the view."""
+        if self.comm is not None:
+            paths = [["bokeh_js"], ["snapshot", "payload"]]
+            state = {"snapshot": {"message": None}}
+            self._send({"method": "update", "state": state, "buffer_paths": paths}, buffers=[b"", b""])
+
+    def _follow(self, records: Sequence[StepRecord]) -> None:
+        """Send what a batch of steps changed; runs in the recording's thread and must never raise there."""
+        try:
+            with self._lock:
+                self._send_news(records)
+        except Exception as error:  # noqa: BLE001  a broken view must not reach the training loop
+            self._unsubscribe()
+            self.failure = f"The live view stopped: {type(error).__name__}: {error}. Training goes on."
+
+    def _send_news(self, records: Sequence[StepRecord]) -> None:
+        self._history.add(records)
+        status = self._recording.status
+        due = not records or time.monotonic() >= self._next_snapshot
+        increment = None if due else self._history.increment(status)
+        if increment is not None:
+            self.send(increment.message, [increment.payload])
+            return
+        whole = self._history.snapshot(status)
+        self._next_snapshot = time.monotonic() + _pause(whole)
+        self.snapshot = _trait(whole)
+
+
+@cache
+def bokeh_js() -> bytes:
+    """BokehJS of the installed Python package, which alone can read that package's documents."""
+    resources = Resources(mode="inline", components=["bokeh"])
+    return "\n".join(resources.js_raw).encode()
+
+
+def setup_message(recording: Recording) -> Setup:
+    """What does not change during a run: title, metrics and the Bokeh documents."""
+    message: Setup = {
+        "type": "setup",
+        "title": name_text(recording.title),
+        "meta": facts(recording.meta),
+        "metrics": [
+            {
+                "name": metric.name,
+                "title": metric.title,
+                "scale": metric.scale,
+                "worst": metric.worst,
+                "description": metric.description,
+            }
+            for metric in METRICS
+        ],
+        "documents": charts(),
+    }
+    validated(message)
+    return message
+
+
+def _trait(packet: Packet) -> dict[str, Any]:
+    return {"message": packet.message, "payload": packet.payload}
+
+
+def _pause(packet: Packet) -> float:
+    return len(packet.payload) / SNAPSHOT_BYTES_PER_SECOND

@@ -1,0 +1,110 @@
+"""The Bokeh documents of the live view and the report.
+
+A document is sent once and holds no data of the run: the browser fills the sources from the messages and sets
+colours and ranges. So nothing that users wrote gets into a Bokeh property that may hold HTML or formulas.
+"""
+
+from typing import Any
+
+import numpy as np
+from bokeh.embed import json_item
+from bokeh.models import (
+    BasicTicker,
+    BoxAnnotation,
+    ColorBar,
+    ColumnDataSource,
+    FixedTicker,
+    LinearColorMapper,
+    LogColorMapper,
+    LogTicker,
+    NumeralTickFormatter,
+    Range1d,
+)
+from bokeh.palettes import Viridis256
+from bokeh.plotting import figure
+
+from deepseek.widgets.message_types import Chart
+from deepseek.widgets.metrics import METRICS, Metric
+
+NONFINITE_COLOR = "#e5484d"
+"""Cells of steps in which NaN or infinities were measured."""
+
+LINE_COLOR = "#3e7bfa"
+
+
+def charts() -> list[Chart]:
+    """Every chart as a message holds it: ``loss``, ``heatmap`` and ``layer/<metric>``."""
+    figures = {"loss": loss_figure(), "heatmap": heatmap_figure()}
+    figures |= {f"layer/{metric.name}": layer_figure(metric) for metric in METRICS}
+    return [{"name": name, "item": _item(plot)} for name, plot in figures.items()]
+
+
+def loss_figure() -> figure:
+    """One scalar over steps: the mean of each column as a line, its spread as a band."""
+    plot = _figure(height=190)
+    source = ColumnDataSource({"step": [], "mean": [], "low": [], "high": []}, name="loss")
+    plot.varea("step", "low", "high", source=source, fill_color=LINE_COLOR, fill_alpha=0.2)
+    plot.line("step", "mean", source=source, line_color=LINE_COLOR, line_width=1.8)
+    plot.xaxis.axis_label = "step"
+    plot.yaxis.formatter = NumeralTickFormatter(format="0.[0000]")
+    return plot
+
+
+def heatmap_figure() -> figure:
+    """Layer x step; one image per colour scale, of which the browser shows the one that the metric needs."""
+    plot = _figure(height=320, x_range=Range1d(0, 1), y_range=Range1d(1, 0))
+    empty = np.full((1, 1), np.nan, np.float32)
+    source = ColumnDataSource({"image": [empty], "x": [0], "y": [0], "dw": [1], "dh": [1]}, name="heatmap")
+    for scale, mapper in (("log", LogColorMapper), ("linear", LinearColorMapper)):
+        colors = mapper(
+            palette=Viridis256, low=1e-3, high=1, nan_color="#00000000", high_color=NONFINITE_COLOR
+        )
+        colors.name = f"{scale}_colors"
+        plot.image("image", "x", "y", "dw", "dh", source=source, color_mapper=colors, name=f"{scale}_image")
+        plot.add_layout(_color_bar(scale, colors), "right")
+    plot.add_layout(BoxAnnotation(name="chosen", fill_color=None, line_width=1.5, visible=False), "center")
+    plot.yaxis.ticker = FixedTicker(ticks=[])
+    plot.xaxis.axis_label = "step"
+    plot.grid.visible = False
+    plot.axis.minor_tick_line_color = None
+    return plot
+
+
+def layer_figure(metric: Metric) -> figure:
+    """One metric of the chosen layer over steps."""
+    plot = _figure(height=150, y_axis_type=metric.scale)
+    plot.title = metric.title
+    source = ColumnDataSource({"step": [], "value": []}, name=f"layer/{metric.name}")
+    plot.line("step", "value", source=source, line_color=LINE_COLOR, line_width=1.6)
+    plot.scatter("step", "value", source=source, color=LINE_COLOR, size=2.5, line_color=None)
+    return plot
+
+
+def _figure(**options: Any) -> figure:
+    plot = figure(sizing_mode="stretch_width", toolbar_location=None, tools="", min_border=4, **options)
+    plot.background_fill_color = plot.border_fill_color = plot.outline_line_color = None
+    plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
+    plot.axis.axis_label_text_font_style = "normal"
+    plot.title.text_font_style = "normal"
+    return plot
+
+
+def _color_bar(scale: str, colors: LogColorMapper | LinearColorMapper) -> ColorBar:
+    ticker = LogTicker() if scale == "log" else BasicTicker(desired_num_ticks=5)
+    return ColorBar(
+        name=f"{scale}_bar",
+        color_mapper=colors,
+        ticker=ticker,
+        width=10,
+        padding=4,
+        label_standoff=6,
+        border_line_color=None,
+        background_fill_color=None,
+        major_tick_line_color=None,
+        bar_line_color=None,
+    )
+
+
+def _item(plot: figure) -> dict[str, Any]:
+    item: dict[str, Any] = json_item(plot)
+    return item
