@@ -111,6 +111,8 @@ def decode_pairs(text: str) -> dict[str, float | str]:
     pairs = _parse(text)
     if not isinstance(pairs, dict) or len(pairs) > MAX_ENTRIES:
         raise ValueError(f"it is not an object of at most {MAX_ENTRIES} entries")
+    if any(len(key) > MAX_TEXT for key in pairs):
+        raise ValueError(f"it has a name longer than {MAX_TEXT} characters")
     return {key: _number_or_text(value) for key, value in pairs.items()}
 
 

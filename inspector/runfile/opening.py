@@ -42,7 +42,7 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
 _ALLOWED_ACTIONS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_TRANSACTION}
-_ALLOWED_PRAGMAS = {"application_id", "user_version", "quick_check"}
+_ALLOWED_PRAGMAS = {"application_id", "user_version", "integrity_check"}
 _WAL_HEADER = b"\x02\x02"
 
 
@@ -121,7 +121,7 @@ class Database:
     def check(self) -> None:
         """Check the structure of the file and the number of rows, as far as this goes in a quarter of a second."""
         with self._interrupted_after(schema.CHECK_SECONDS):
-            verdict = self.value("PRAGMA quick_check(1)")
+            verdict = self.value("PRAGMA integrity_check(1)")
             if verdict != "ok":
                 raise damaged(self._path, f"its structure is broken ({str(verdict)[:200]})")
         with self._interrupted_after(schema.CHECK_SECONDS):

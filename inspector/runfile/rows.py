@@ -37,13 +37,14 @@ Row = tuple[Value, ...]
 
 
 class Step(NamedTuple):
-    """A step without its frames; the fields are those of ``StepRecord``."""
+    """A step without its frames; the fields are those of ``StepRecord``, and ``parts`` counts its rows elsewhere."""
 
     step: int
     time: float
     wall_ms: float
     inspector_ms: float
     observed: bool
+    parts: int
 
 
 class Event(NamedTuple):
@@ -57,8 +58,13 @@ class Event(NamedTuple):
 def record_rows(record: StepRecord) -> Iterator[tuple[Table, Row]]:
     """Yield the rows of one step, each with its table."""
     step = int(record.step)
+    parts = list(_part_rows(step, record))
     times = (float(record.time), float(record.wall_ms), float(record.inspector_ms))
-    yield STEP, (step, *times, int(record.observed))
+    yield STEP, (step, *times, int(record.observed), len(parts))
+    yield from parts
+
+
+def _part_rows(step: int, record: StepRecord) -> Iterator[tuple[Table, Row]]:
     yield from ((SITE, site_row(step, site)) for site in record.sites)
     yield from ((LAYOUT, layout_row(step, layout)) for layout in record.layouts)
     yield from ((FRAME, (step, kind, encode_frame(frame))) for kind, frame in record.frames.items())
@@ -93,10 +99,10 @@ def event_row(position: int, step: int, kind: str, data: Mapping[str, float | st
 
 def read_step(values: tuple[Any, ...]) -> Step:
     """Read a row of ``step``."""
-    step, time, wall_ms, inspector_ms, observed = values
+    step, time, wall_ms, inspector_ms, observed, parts = values
     _need(0 <= step <= MAX_STEP, f"its number {step} is out of range")
     _need(observed in (0, 1), f"its observed is {observed}, not 0 or 1")
-    return Step(step, time, wall_ms, inspector_ms, bool(observed))
+    return Step(step, time, wall_ms, inspector_ms, bool(observed), parts)
 
 
 def read_site(values: tuple[Any, ...]) -> Site:

@@ -90,7 +90,7 @@ WRITER = Table(
 TALLY = Table("tally", {"name": str, "rows": int}, ("name",))
 STEP = Table(
     "step",
-    {"step": int, "time": float, "wall_ms": float, "inspector_ms": float, "observed": int},
+    {"step": int, "time": float, "wall_ms": float, "inspector_ms": float, "observed": int, "parts": int},
     ("step",),
 )
 SITE = Table(

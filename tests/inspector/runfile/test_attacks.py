@@ -1,0 +1,237 @@
+"""Files made by someone who knows the format and means harm: every one is refused, quickly, with one kind of error."""
+
+import json
+import math
+import sqlite3
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from recorded_runs import records
+
+from deepseek.errors import RunFileError
+from deepseek.inspector.runfile import RunReader, schema
+from deepseek.inspector.runfile.codec import seal
+from deepseek.kernels.summary.columns import COLUMNS
+
+Attack = Callable[[sqlite3.Connection], object]
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+
+
+def statement(text: str) -> Attack:
+    return lambda db: db.executescript(text)
+
+
+def row(table: schema.Table, *values: object) -> Attack:
+    """Add a row with a right checksum and a right tally: only the content is hostile."""
+
+    def attack(db: sqlite3.Connection) -> None:
+        db.execute(table.insert, seal(table, values))
+        recount(db)
+
+    return attack
+
+
+def replaced(table: schema.Table, where: str, **changes: object) -> Attack:
+    """Change columns of the rows that a condition names, checksums made right again."""
+
+    def attack(db: sqlite3.Connection) -> None:
+        for old in db.execute(f"{table.select} WHERE {where}").fetchall():
+            values = dict(zip(table.columns, old, strict=False)) | changes
+            db.execute(f"DELETE FROM {table.name} WHERE crc = ?", (old[-1],))
+            db.execute(table.insert, seal(table, tuple(values.values())))
+
+    return attack
+
+
+def recount(db: sqlite3.Connection) -> None:
+    db.execute("DELETE FROM tally")
+    for table in schema.RECORD_TABLES:
+        (count,) = db.execute(f"SELECT count(*) FROM {table.name}").fetchone()
+        db.execute(schema.TALLY.insert, seal(schema.TALLY, (table.name, count)))
+
+
+def rewritten_schema(old: str, new: str) -> Attack:
+    def attack(db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET sql = replace(sql, ?, ?)", (old, new))
+
+    return attack
+
+
+def packed(
+    rows: int, columns: int = len(COLUMNS), *, magic: bytes = b"DSFR", version: int = 1, body: bytes = b""
+) -> bytes:
+    return struct.pack("<4sIII", magic, version, rows, columns) + body
+
+
+def frame_data(data: object) -> Attack:
+    return replaced(schema.FRAME, "step = 1 AND kind = 'gradient'", data=data)
+
+
+def frame_of_ids(site: int, layout: int) -> Attack:
+    ids = struct.pack("<III", site, 0, layout)
+    return frame_data(packed(1, body=bytes(8 * len(COLUMNS)) + ids))
+
+
+def shape(text: str) -> Attack:
+    return replaced(schema.LAYOUT, "id = 0", shape=text)
+
+
+def evidence(text: str) -> Attack:
+    return replaced(schema.FINDING, "step = 2", evidence=text)
+
+
+def aliases(text: str) -> Attack:
+    return replaced(schema.SITE, "id = 0", aliases=text)
+
+
+def many_tables(db: sqlite3.Connection) -> None:
+    db.execute("BEGIN")
+    for number in range(3000):
+        db.execute(f"CREATE TABLE t{number} (a)")
+
+
+ATTACKS: dict[str, Attack] = {
+    "extra view": statement("CREATE VIEW extra AS SELECT 1"),
+    "endless view instead of a table": statement(f"DROP TABLE event; CREATE VIEW event AS {ENDLESS}"),
+    "trigger": statement("CREATE TRIGGER t AFTER INSERT ON step BEGIN DELETE FROM step; END"),
+    "virtual table": statement("CREATE VIRTUAL TABLE extra USING fts5(a)"),
+    "extra table": statement("CREATE TABLE extra (a)"),
+    "many tables": many_tables,
+    "extra index": statement("CREATE INDEX extra ON step (time)"),
+    "index on an expression": statement("CREATE INDEX extra ON step (abs(time))"),
+    "generated column": statement("ALTER TABLE step ADD COLUMN g GENERATED ALWAYS AS (time + 1) VIRTUAL"),
+    "missing table": statement("DROP TABLE event"),
+    "renamed column": statement("ALTER TABLE step RENAME COLUMN time TO times"),
+    "default expression in the schema": rewritten_schema('"observed" INTEGER', '"observed" INTEGER DEFAULT (random())'),
+    "schema that does not parse": rewritten_schema("CREATE TABLE", "CREATE TABEL"),
+    "schema with bad UTF-8": statement(
+        "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = CAST(x'43ff' AS TEXT) WHERE name = 'step'"
+    ),
+    "another application": statement("PRAGMA application_id = 252006673"),
+    "version zero": statement("PRAGMA user_version = 0"),
+    "negative version": statement("PRAGMA user_version = -1"),
+    "UTF-16 text": statement("PRAGMA user_version = 1; UPDATE step SET time = CAST(x'00d8' AS TEXT) WHERE step = 1"),
+    "shape of 2**63": shape(f"[{2**63}]"),
+    "shape whose product is 2**63": shape("[4294967296, 4294967296]"),
+    "shape that hides its size behind a zero": shape("[0, 4294967296, 4294967296]"),
+    "negative size": shape("[-1]"),
+    "size that is true": shape("[true]"),
+    "size that is a float": shape("[1e3]"),
+    "shape of a thousand dimensions": shape(json.dumps([1] * 1000)),
+    "shape that is an object": shape('{"a": 1}'),
+    "shape with a number of a million digits": shape("[" + "9" * 1_000_000 + "]"),
+    "deeply nested shape": shape("[" * 100_000),
+    "itemsize of 2**62": replaced(schema.LAYOUT, "id = 0", itemsize=2**62),
+    "huge row count": frame_data(packed(2**32 - 1)),
+    "row count beyond the bytes": frame_data(packed(2, body=bytes(108))),
+    "other column count": frame_data(packed(1, 11, body=bytes(100))),
+    "frame of another version": frame_data(packed(0, version=2)),
+    "frame without magic": frame_data(packed(0, magic=b"XXXX")),
+    "frame of three bytes": frame_data(b"abc"),
+    "frame that is text": frame_data("abc"),
+    "frame that is missing": frame_data(None),
+    "frame of 40 MB": frame_data(bytes(40_000_000)),
+    "site id out of range": frame_of_ids(3, 0),
+    "layout id out of range": frame_of_ids(0, 2**32 - 1),
+    "wrong checksum": statement("UPDATE scalar SET crc = crc + 1"),
+    "checksum that is text": statement("UPDATE scalar SET crc = 'x'"),
+    "duplicate site ids": replaced(schema.SITE, "id = 1", id=0, step=1),
+    "negative site id": replaced(schema.SITE, "id = 0", id=-1),
+    "site with an unknown role": replaced(schema.SITE, "id = 0", role="root"),
+    "negative order": replaced(schema.SITE, "id = 0", order=-5),
+    "layout ids with a gap": replaced(schema.LAYOUT, "id = 0", id=7),
+    "giant string": replaced(schema.SITE, "id = 0", name="x" * 20_000_000),
+    "string beyond the cap": replaced(schema.SITE, "id = 0", name="x" * (schema.MAX_TEXT + 1)),
+    "value beyond SQLite's limit": replaced(schema.META, "1", value="x" * (schema.MAX_VALUE_BYTES + 1)),
+    "invalid UTF-8": statement("UPDATE site SET name = CAST(x'ff' AS TEXT)"),
+    "blob instead of a name": replaced(schema.SITE, "id = 0", name=b"name"),
+    "number instead of a name": statement("UPDATE scalar SET name = 5; UPDATE finding SET rule = NULL"),
+    "negative step": row(schema.STEP, -1, 0.0, 0.0, 0.0, 1, 0),
+    "step beyond the cap": row(schema.STEP, 2**62, 0.0, 0.0, 0.0, 1, 0),
+    "time that is text": row(schema.STEP, 99, "now", 0.0, 0.0, 1, 0),
+    "time that is an integer": row(schema.STEP, 99, 5, 0.0, 0.0, 1, 0),
+    "observed that is neither": row(schema.STEP, 99, 0.0, 0.0, 0.0, 2, 0),
+    "parts that lie": replaced(schema.STEP, "step = 1", parts=7),
+    "unknown severity": replaced(schema.FINDING, "step = 2", severity="fatal"),
+    "evidence with NaN": evidence('{"a": NaN}'),
+    "evidence that overflows": evidence('{"a": 1e999}'),
+    "evidence with an object": evidence('{"__proto__": {}}'),
+    "evidence that is a list": evidence("[1]"),
+    "evidence with too many entries": evidence(json.dumps(dict.fromkeys(map(str, range(1000)), 1.0))),
+    "evidence with a long name": evidence(json.dumps({"x" * 5000: 1.0})),
+    "aliases that are numbers": aliases("[1, 2]"),
+    "aliases beyond the cap": aliases(json.dumps(["a"] * 1000)),
+    "aliases that are no JSON": aliases("[1, "),
+    "event with nonsense": row(schema.EVENT, 9, 0, "note", '{"a": ["everything"]}'),
+    "unknown state": replaced(schema.WRITER, "1", state="paused"),
+    "no writer": statement("DELETE FROM writer"),
+    "other columns": replaced(schema.WRITER, "1", fingerprint="0" * 12),
+    "pid beyond every pid": replaced(schema.WRITER, "1", pid=2**70 % 2**63, state="gone"),
+    "tally that lies": replaced(schema.TALLY, "name = 'step'", rows=2**62),
+    "no tally": statement("DELETE FROM tally"),
+    "empty meta key type": statement("UPDATE meta SET key = x'00'"),
+}
+
+
+def read_everything(path: Path) -> None:
+    with RunReader(path) as reader:
+        _ = reader.meta, reader.state
+        for read in (reader.sites, reader.layouts, reader.steps, reader.scalars, reader.findings, reader.events):
+            read()
+        reader.newest_frames()
+        list(reader.records())
+        list(reader.frames("gradient"))
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_attack_is_refused_within_a_second(write_run, name):
+    path = write_run(records(4))
+    db = sqlite3.connect(path)
+    ATTACKS[name](db)
+    db.commit()
+    db.close()
+    began = time.perf_counter()
+    with pytest.raises(RunFileError) as caught:
+        read_everything(path)
+    assert time.perf_counter() - began < 1.0
+    assert len(str(caught.value)) < 1000
+
+
+def test_an_attack_that_changes_nothing_is_read(write_run):
+    """The helpers leave a sound file sound: it is the hostile content that is refused above."""
+    path = write_run(records(4))
+    db = sqlite3.connect(path)
+    for table in (*schema.RECORD_TABLES, schema.META, schema.WRITER):
+        replaced(table, "1")(db)
+    row(schema.STEP, 99, math.nan, math.inf, -0.0, 1, 0)(db)
+    row(schema.STEP, 100, 0.0, 0.0, 0.0, 0, 0)(db)
+    db.commit()
+    db.close()
+    read_everything(path)
+    assert (
+        str(RunReader(path).steps()[-2])
+        == "Step(step=99, time=nan, wall_ms=inf, inspector_ms=-0.0, observed=True, parts=0)"
+    )
+
+
+def test_an_index_whose_pages_form_a_loop_ends(write_run, monkeypatch):
+    """Even where the structural check is skipped, as on large files."""
+    path = write_run(records(400))
+    data = bytearray(path.read_bytes())
+    with sqlite3.connect(path) as db:
+        (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'step'").fetchone()
+    page = (root - 1) * schema.PAGE_BYTES
+    assert data[page] == 5, "the table has an interior page"
+    cells = struct.unpack_from(">H", data, page + 3)[0]
+    first = struct.unpack_from(">H", data, page + 12)[0]
+    for number in range(cells):
+        cell = struct.unpack_from(">H", data, page + 12 + 2 * number)[0]
+        data[page + cell : page + cell + 4] = data[page + first : page + first + 4]
+    path.write_bytes(data)
+    monkeypatch.setattr("deepseek.inspector.runfile.opening.Database.check", lambda self: None)
+    with pytest.raises(RunFileError, match="out of order"):
+        RunReader(path).steps()

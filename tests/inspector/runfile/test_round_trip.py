@@ -1,0 +1,121 @@
+"""What was written is what is read, to the bit."""
+
+import dataclasses
+import math
+import sqlite3
+import tempfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from recorded_runs import any_run, exact, frame, record, records
+
+from deepseek.errors import RunFileError
+from deepseek.inspector.record import Layout, Site, StepRecord
+from deepseek.inspector.runfile import Event, RunReader, RunWriter, Step
+from deepseek.inspector.runfile.schema import MAX_TEXT
+
+
+@given(run=any_run())
+@settings(max_examples=60, deadline=None)
+def test_any_run_is_replayed_to_the_bit(run):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "run.dsrun")
+        writer = RunWriter(path, {})
+        for item in run:
+            writer.write([item])
+        writer.close()
+        assert exact(list(RunReader(path).records())) == exact(run)
+
+
+def test_every_table_says_the_same_as_the_records(write_run):
+    run = records(7)
+    reader = RunReader(write_run(run))
+    assert reader.meta == {"model": "Net"}
+    assert reader.sites() == run[0].sites
+    assert reader.layouts() == run[0].layouts
+    assert reader.findings() == [finding for item in run for finding in item.findings]
+    assert reader.scalars() == [(item.step, "loss", item.scalars["loss"]) for item in run]
+    assert reader.steps()[1:] == [
+        Step(item.step, item.time, 10.0, 0.5, True, 3 + (item.step % 3 == 2)) for item in run[1:]
+    ]
+    assert math.isnan(reader.steps()[0].wall_ms)
+    assert reader.events() == [Event(7, "note", {"dropped": 2.0, "why": "queue"})]
+    assert exact(dict(reader.newest_frames())) == exact({kind: (6, f) for kind, f in run[6].frames.items()})
+    assert exact(list(reader.frames("gradient", 2))) == exact([(i.step, i.frames["gradient"]) for i in run[2:]])
+
+
+def test_a_part_of_the_run_is_read_by_step_and_kind(write_run):
+    run = records(200)
+    reader = RunReader(write_run(run))
+    expected = [dataclasses.replace(item, frames={"gradient": item.frames["gradient"]}) for item in run[50:150]]
+    assert exact(list(reader.records(50, 150, {"gradient"}))) == exact(expected)
+    assert [item.frames for item in reader.records(198, kinds=())] == [{}, {}]
+    with pytest.raises(RunFileError, match=r"expected a kind out of activation, .*got 'loss'"):
+        reader.records(kinds=["loss"])
+
+
+def test_a_reader_serves_several_threads(write_run):
+    run = records(100)
+    reader = RunReader(write_run(run))
+    counts: list[int] = []
+    threads = [threading.Thread(target=lambda: counts.append(len(list(reader.records())))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counts == [100] * 4
+
+
+def test_frames_are_read_only_and_share_one_buffer(write_run):
+    _, found = next(RunReader(write_run(records(1))).frames("activation"))
+    assert not found.values.flags.writeable
+    assert found.values.dtype == np.float64
+    assert found.site.dtype == np.uint32
+
+
+def test_texts_are_cut_and_made_valid(tmp_path):
+    writer = RunWriter(tmp_path / "run.dsrun", {"model": "\ud800" + "x" * 9999})
+    writer.write([StepRecord(0, 0.0, 0.0, 0.0, False, {"\ud800\0loss": 1.0})])
+    writer.close()
+    reader = RunReader(tmp_path / "run.dsrun")
+    assert reader.meta == {"model": "?" + "x" * (MAX_TEXT - 1)}
+    assert reader.scalars() == [(0, "?\0loss", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fact"),
+    [
+        (record(3), "step 3 does not follow on step 4"),
+        (dataclasses.replace(record(5), sites=(Site(7, "a", "module", "A", "a", 0),)), "site ids to count on from 3"),
+        (dataclasses.replace(record(5), layouts=(Layout(0, "float32", (), 4),)), "layout ids to count on from 1"),
+        (dataclasses.replace(record(5), frames={"gradient": frame(4)}), "beyond the 3 known ones"),
+        (dataclasses.replace(record(5), frames={"loss": frame(1)}), "expected a kind"),
+        (dataclasses.replace(record(5), step=2**70), "does not follow"),
+    ],
+)
+def test_a_record_that_does_not_follow_is_refused_and_nothing_is_lost(tmp_path, wrong, fact):
+    writer = RunWriter(tmp_path / "run.dsrun", {})
+    writer.write(records(5))
+    with pytest.raises(RunFileError, match=fact):
+        writer.write([wrong])
+    writer.write([record(5)])
+    writer.close()
+    assert exact(list(RunReader(tmp_path / "run.dsrun").records())) == exact(records(6))
+
+
+def test_a_full_disk_is_an_error_that_keeps_what_was_written(tmp_path):
+    writer = RunWriter(tmp_path / "run.dsrun", {})
+    writer.write(records(1))
+    writer._db.execute("PRAGMA max_page_count = 1").fetchall()
+    with pytest.raises(RunFileError, match=r"could not be written .*full"):
+        writer.write([record(step, rows=3) for step in range(1, 400)])
+    writer.close()
+    assert len(list(RunReader(tmp_path / "run.dsrun").records())) == 1
+
+
+def test_the_file_is_plain_sqlite(write_run):
+    with sqlite3.connect(write_run(records(3))) as db:
+        assert db.execute("SELECT value FROM scalar WHERE step = 1").fetchall() == [(0.5,)]
