@@ -28,8 +28,8 @@ TARGET static int NAME(fast)(const REAL *x, int n, REAL shift, Moments *block)
         all_squares += squares;
     }
     const double gap = all_gaps / n, absmax = fmax(-low, high);
-    *block = (Moments){
-        n, shift + gap, fmax(all_squares - n * gap * gap, 0.0), low, high, (double)zeros, (double)positives, (double)small, 0};
+    const double deviations = fmax(all_squares - n * gap * gap, 0.0);
+    *block = (Moments){n, shift + gap, deviations, low, high, (double)zeros, (double)positives, (double)small, 0};
     return isfinite(all_squares) && absmax <= SAFE_MAX && (absmax >= SAFE_MIN || zeros == n);
 }
 

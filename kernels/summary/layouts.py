@@ -46,11 +46,11 @@ def is_dense(tensor: Tensor) -> bool:
     return True
 
 
-def has_dense_rows(tensor: Tensor) -> bool:
-    """Tell whether, beyond being dense, each row (dimension 0) is one piece and the rows follow each other."""
-    if tensor.is_contiguous():
-        return True
-    return is_dense(tensor) and tensor.stride(0) * tensor.shape[0] == tensor.numel()
+def has_dense_rows(matrix: Tensor, counts: Tensor) -> bool:
+    """Tell whether a dense tensor's rows (dimension 0) lie one after the other, as many as there are counts."""
+    if counts.ndim != 1 or matrix.numel() == 0 or matrix.shape[:1] != counts.shape:
+        return False
+    return matrix.is_contiguous() or matrix.stride(0) * matrix.shape[0] == matrix.numel()
 
 
 def stored_values(tensor: Tensor) -> Tensor:

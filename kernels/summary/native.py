@@ -6,6 +6,8 @@ from torch.nn import Parameter
 
 from deepseek.kernels.summary.layouts import is_dense
 
+__all__ = ["CODES", "implementation", "in_place_code", "native"]
+
 try:
     from deepseek.kernels.summary import _native as native
 except ImportError:

@@ -2,12 +2,11 @@
 
 import torch
 from torch import Tensor
-from torch.overrides import _is_torch_function_mode_enabled as _has_function_mode
+from torch._C import _is_torch_function_mode_enabled as _has_function_mode
 
-from deepseek.errors import DeepseekError
-from deepseek.kernels.summary.general import Row, count_live_rows_in_general, general_difference_row, general_row
+from deepseek.kernels.summary.general import Row, general_count_live_rows, general_difference_row, general_row
 from deepseek.kernels.summary.layouts import has_dense_rows, unobserved
-from deepseek.kernels.summary.native import in_place_code, native
+from deepseek.kernels.summary.native import CODES, in_place_code, native
 
 
 def summarize_row(tensor: Tensor) -> Row:
@@ -81,13 +80,8 @@ def _row(tensor: Tensor) -> Row:
 
 
 def _difference_row(new: Tensor, old: Tensor) -> Row:
-    if new.shape != old.shape or new.dtype != old.dtype or new.device != old.device:
-        raise DeepseekError(
-            f"Expected two tensors of the same shape, dtype and device, got {_describe(new)} and {_describe(old)}; "
-            "compare a tensor with an earlier copy of itself."
-        )
     code = in_place_code(new)
-    if code is not None and in_place_code(old) is not None and new.stride() == old.stride():
+    if code is not None and in_place_code(old) == code and new.shape == old.shape and new.stride() == old.stride():
         try:
             return native.summarize_difference(new.data_ptr(), old.data_ptr(), new.numel(), code)
         except RuntimeError:  # as above
@@ -97,21 +91,12 @@ def _difference_row(new: Tensor, old: Tensor) -> Row:
 
 
 def _count_live_rows(counts: Tensor, gradient: Tensor) -> None:
-    rows = len(counts) if counts.ndim == 1 else -1
-    if gradient.shape[:1] != (rows,) or counts.dtype != torch.float32 or counts.device != gradient.device:
-        raise DeepseekError(
-            f"Expected counts of shape [rows], float32, on the device of the gradient, got {_describe(counts)} "
-            f"for a gradient of {_describe(gradient)}; create them with torch.zeros(len(gradient))."
-        )
     code = in_place_code(gradient)
-    if code is not None and rows > 0 and in_place_code(counts) is not None and has_dense_rows(gradient):
+    if code is not None and in_place_code(counts) == CODES[torch.float32] and has_dense_rows(gradient, counts):
         try:
+            rows = len(counts)
             return native.zero_rows(gradient.data_ptr(), rows, gradient.numel() // rows, code, counts.data_ptr())
         except RuntimeError:  # as above
             pass
     with unobserved():
-        return count_live_rows_in_general(counts, gradient)
-
-
-def _describe(tensor: Tensor) -> str:
-    return f"{tuple(tensor.shape)} {tensor.dtype} on {tensor.device}"
+        return general_count_live_rows(counts, gradient)

@@ -34,7 +34,8 @@ class Transfer:
         for copy in self._copies:
             if copy.arrived is not None:
                 copy.arrived.synchronize()
-            rows[copy.places] = copy.host.numpy()
+            with unobserved():
+                rows[copy.places] = copy.host.numpy()
         return rows
 
 
@@ -49,12 +50,12 @@ def start_transfer(rows: Sequence[Row]) -> Transfer:
     """
     native: list[tuple[int, bytes]] = []
     on_device: dict[torch.device, list[tuple[int, Tensor]]] = {}
-    for place, row in enumerate(rows):
-        if isinstance(row, bytes):
-            native.append((place, row))
-        else:
-            on_device.setdefault(row.device, []).append((place, row))
     with unobserved():
+        for place, row in enumerate(rows):
+            if isinstance(row, bytes):
+                native.append((place, row))
+            else:
+                on_device.setdefault(row.device, []).append((place, row))
         return Transfer(native, [_Copy.start(device, placed) for device, placed in on_device.items()])
 
 
