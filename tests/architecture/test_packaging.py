@@ -9,6 +9,8 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parents[2]
 SETUPTOOLS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
@@ -98,3 +100,16 @@ def test_the_wheel_works_without_the_repository(built: Path, tmp_path: Path):
         """
     done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.split() == [str(tmp_path / "site" / "deepseek" / "__init__.py"), "True"], done.stderr[-3000:]
+
+
+def test_every_dependency_has_a_tested_version():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    declared = [
+        *project["dependencies"],
+        *(one for extra in project["optional-dependencies"].values() for one in extra),
+    ]
+    tested = dict(line.split("==") for line in (REPOSITORY / "constraints.txt").read_text().splitlines())
+    pinned = {canonicalize_name(name): version for name, version in tested.items()}
+    for wanted in map(Requirement, declared):
+        if wanted.name != project["name"]:
+            assert wanted.specifier.contains(pinned.get(canonicalize_name(wanted.name), "0")), wanted
