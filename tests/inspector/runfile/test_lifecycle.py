@@ -104,6 +104,7 @@ def test_a_closed_run_is_one_file(tmp_path, monkeypatch, network):
         assert reader.state == "closed"
         assert exact(list(reader.records())) == exact(records(2))
     assert [path.name for path in tmp_path.iterdir()] == ["a.dsrun"]
+    assert (tmp_path / "a.dsrun").read_bytes()[18:20] == b"\1\1", "its header asks for no log"
     with pytest.raises(RunFileError, match="no longer open"):
         out.write(records(1))
     with pytest.raises(RunFileError, match="was closed here"):

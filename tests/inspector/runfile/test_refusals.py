@@ -113,6 +113,13 @@ def test_every_error_of_a_damaged_frame_names_its_step_and_kind(write_run):
     assert "its frame of kind gradient, step 3: its checksum is wrong" in refusal(path)
 
 
+def test_bad_utf_8_names_its_row(write_run):
+    path = write_run(records(5))
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE site SET name = CAST(x'ff' AS TEXT) WHERE id = 1")
+    assert "its site of step 0, id 1: its checksum is wrong" in refusal(path)
+
+
 def test_lost_rows_are_noticed(write_run):
     path = write_run(records(5))
     with sqlite3.connect(path) as db:
