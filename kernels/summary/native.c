@@ -236,6 +236,9 @@ static PyObject *use(PyObject *module, PyObject *name)
 static int choose(PyObject *module)
 {
     (void)module;
+#ifdef HAVE_X86_SETS
+    __builtin_cpu_init();
+#endif
     chosen = SETS;
     while (!chosen->is_available())
         chosen++;

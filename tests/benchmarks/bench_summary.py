@@ -1,0 +1,94 @@
+"""How long one summary takes, beside torch.sum, the torch implementation and six separate reductions.
+
+Single-threaded; the contestants take turns, so that the machine's noise hits all of them alike.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from deepseek.kernels.summary import reference_row, summarize_row
+from deepseek.kernels.summary.native import native
+
+SIZES = {10_000: 401, 1_000_000: 101, 10_000_000: 15}
+"""Elements of the tensor: rounds to measure."""
+
+DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
+
+def run() -> dict[str, dict[str, float]]:
+    """Measure everything.
+
+    Returns:
+        By dtype and size: nanoseconds per element of each contestant, and ``native_over_sum``, the time of the best
+        native code as a multiple of that of ``torch.sum`` over as many float32. Under ``call``: nanoseconds that one
+        call takes for a 64-element tensor.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        results = {f"{_name(d)} {n}": _compare(d, n) for d in DTYPES for n in SIZES}
+        results["call"] = {"summarize_row": _call_ns()}
+    finally:
+        torch.set_num_threads(threads)
+    return results
+
+
+def _compare(dtype: torch.dtype, size: int) -> dict[str, float]:
+    x = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(dtype)
+    floats = x.float()
+    contestants: dict[str, Callable[[], object]] = {"torch.sum of float32": floats.sum, "torch.sum": x.sum}
+    contestants |= {name: lambda name=name: _with(name, x) for name in _instruction_sets()}
+    if dtype == torch.float32:
+        contestants |= {"six reductions": lambda: _six_reductions(x), "reference": lambda: reference_row(x)}
+    times = {name: seconds * 1e9 / size for name, seconds in _medians(contestants, SIZES[size]).items()}
+    best = (*_instruction_sets(), "reference")[0]
+    return times | {"native_over_sum": times[best] / times["torch.sum of float32"]} if best in times else times
+
+
+def _medians(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, contestant in contestants.items():
+            start = time.perf_counter()
+            contestant()
+            seconds[name].append(time.perf_counter() - start)
+    if native:
+        native.use(native.instruction_sets()[0])
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def _six_reductions(x: Tensor) -> tuple[Tensor, ...]:
+    return x.mean(), x.std(), x.norm(), x.abs().max(), (x == 0).sum(), (~x.isfinite()).sum()
+
+
+def _instruction_sets() -> list[str]:
+    return native.instruction_sets() if native else []
+
+
+def _with(name: str, x: Tensor) -> None:
+    native.use(name)
+    summarize_row(x)
+
+
+def _call_ns() -> float:
+    x = torch.randn(64)
+    rounds = []
+    for _ in range(21):
+        start = time.perf_counter()
+        for _ in range(2000):
+            summarize_row(x)
+        rounds.append((time.perf_counter() - start) / 2000 * 1e9)
+    return statistics.median(rounds)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(), indent=2))
