@@ -1,0 +1,192 @@
+"""What watching costs: the step time with each tool, relative to the bare step, interleaved in one process."""
+
+import contextlib
+import gc
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from zoo import GPT, MLP, ResNet18
+
+import deepseek
+
+Step = Callable[[], None]
+Watch = Callable[[nn.Module, torch.optim.Optimizer, Path], "contextlib.AbstractContextManager[Any]"]
+
+_THREE_KINDS = ("activation", "activation_gradient", "gradient")
+
+
+def _gpt() -> tuple[nn.Module, Callable[[nn.Module], torch.Tensor]]:
+    tokens = torch.randint(1024, (8, 128))
+    return GPT(), lambda model: F.cross_entropy(model(tokens).flatten(0, 1), tokens.roll(-1, 1).flatten())
+
+
+def _resnet() -> tuple[nn.Module, Callable[[nn.Module], torch.Tensor]]:
+    pictures, labels = torch.randn(32, 3, 32, 32), torch.randint(10, (32,))
+    return ResNet18(), lambda model: F.cross_entropy(model(pictures), labels)
+
+
+def _mlp() -> tuple[nn.Module, Callable[[nn.Module], torch.Tensor]]:
+    inputs, labels = torch.randn(256, 64), torch.randint(10, (256,))
+    return MLP(depth=20), lambda model: F.cross_entropy(model(inputs), labels)
+
+
+MODELS = {
+    "gpt_6x256_8x128_tokens": (_gpt, 4, 12),
+    "resnet18_32x3x32x32": (_resnet, 4, 12),
+    "mlp_20x64": (_mlp, 60, 15),
+}
+"""Model, steps per block, rounds."""
+
+
+@contextlib.contextmanager
+def _bare(model: nn.Module, optimizer: Any, folder: Path) -> Iterator[Step]:
+    yield lambda: None
+
+
+def _deepseek(**arguments: Any) -> Watch:
+    @contextlib.contextmanager
+    def watch(model: nn.Module, optimizer: Any, folder: Path) -> Iterator[Step]:
+        with deepseek.inspect(model, optimizer, run=folder / f"{time.time_ns()}.dsrun", **arguments) as session:
+            yield session.flush
+
+    return watch
+
+
+@contextlib.contextmanager
+def _wandb(model: nn.Module, optimizer: Any, folder: Path) -> Iterator[Step]:
+    os.environ |= {"WANDB_MODE": "offline", "WANDB_DIR": str(folder), "WANDB_SILENT": "true"}
+    import wandb
+
+    run = wandb.init(project="bench", mode="offline", dir=str(folder))
+    wandb.watch(model, log="all", log_freq=1)
+    handle = optimizer.register_step_post_hook(lambda *_: run.log({"step": 1}))
+    yield lambda: None
+    handle.remove()
+    wandb.unwatch(model)
+    run.finish()
+
+
+@contextlib.contextmanager
+def _tensorboard(model: nn.Module, optimizer: Any, folder: Path) -> Iterator[Step]:
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer, count = SummaryWriter(str(folder)), [0]
+    handles = []
+    for name, module in model.named_modules():
+        if next(module.children(), None) is None:
+            handles.append(
+                module.register_forward_hook(
+                    lambda _m, _a, out, name=name: writer.add_histogram(f"activation/{name}", out.detach(), count[0])
+                )
+            )
+
+    def gradients(*_: Any) -> None:
+        for name, parameter in model.named_parameters():
+            writer.add_histogram(f"gradient/{name}", parameter.grad, count[0])
+        count[0] += 1
+
+    handles.append(optimizer.register_step_post_hook(gradients))
+    yield lambda: None
+    for handle in handles:
+        handle.remove()
+    writer.close()
+
+
+WATCHERS: dict[str, Watch] = {
+    "bare": _bare,
+    "deepseek every=1, activations and gradients": _deepseek(every=1, kinds=_THREE_KINDS),
+    "deepseek every=1, everything": _deepseek(every=1),
+    "deepseek budget=0.05": _deepseek(),
+    "wandb.watch(log='all', log_freq=1)": _wandb,
+    "TensorBoard histograms of activations and gradients": _tensorboard,
+}
+
+
+def run() -> dict[str, Any]:
+    """Measure every model with every tool that is installed."""
+    return {name: _compare(*MODELS[name]) for name in MODELS}
+
+
+def _compare(make: Callable[[], Any], steps: int, rounds: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        blocks = {name: stack.enter_context(_block(make, watch, Path(folder), steps)) for name, watch in _installed()}
+        times: dict[str, list[float]] = {name: [] for name in blocks}
+        gc.collect()
+        for index in range(rounds + 1):
+            for name, block in blocks.items():
+                elapsed = block()
+                if index:
+                    times[name].append(elapsed)
+    bare = times["bare"]
+    result = {name: _ratio(measured, bare) for name, measured in times.items()}
+    if (torchlens := _torchlens(make, bare)) is not None:
+        result["TorchLens trace (forward only, relative to the whole bare step)"] = torchlens
+    return result
+
+
+@contextlib.contextmanager
+def _block(make: Callable[[], Any], watch: Watch, folder: Path, steps: int) -> Iterator[Callable[[], float]]:
+    torch.manual_seed(0)
+    model, loss = make()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    with watch(model, optimizer, folder) as settle:
+
+        def block() -> float:
+            started = time.perf_counter()
+            for _ in range(steps):
+                optimizer.zero_grad()
+                loss(model).backward()
+                optimizer.step()
+            elapsed = (time.perf_counter() - started) / steps
+            settle()
+            return elapsed * 1e3
+
+        yield block
+
+
+def _installed() -> Iterator[tuple[str, Watch]]:
+    for name, watch in WATCHERS.items():
+        package = {_wandb: "wandb", _tensorboard: "tensorboard"}.get(watch)
+        with contextlib.suppress(ImportError):
+            if package:
+                __import__(package)
+            yield name, watch
+
+
+def _torchlens(make: Callable[[], Any], bare: list[float]) -> dict[str, float] | None:
+    try:
+        import torchlens
+    except ImportError:
+        return None
+    torch.manual_seed(0)
+    model, loss = make()
+    captured: list[torch.Tensor] = []
+    model.register_forward_pre_hook(lambda _module, inputs: captured.extend(inputs))
+    loss(model)
+    inputs = captured[0]
+    fresh, _ = make()
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        torchlens.log_forward_pass(fresh, inputs)
+        times.append((time.perf_counter() - started) * 1e3)
+    return _ratio(times, bare)
+
+
+def _ratio(measured: list[float], bare: list[float]) -> dict[str, float]:
+    paired = [m / b for m, b in zip(measured, bare, strict=False)]
+    low, _, high = quantiles(paired, n=4)
+    return {
+        "ms": round(median(measured), 3),
+        "ratio": round(median(paired), 3),
+        "quartile_low": round(low, 3),
+        "quartile_high": round(high, 3),
+    }
