@@ -9,12 +9,12 @@ from deepseek.inspector.record import Layout, Site, StepRecord
 from deepseek.inspector.recording import Status
 from deepseek.widgets.columns import Columns, Series
 from deepseek.widgets.flow import FlowTable, layout_info
-from deepseek.widgets.message_types import FindingInfo, Increment, Layer, Snapshot
+from deepseek.widgets.message_types import FindingInfo, FlowSite, Increment, Layer, Snapshot
 from deepseek.widgets.messages import Packet, finding_info, header, name_text, packet
 from deepseek.widgets.metrics import METRICS, SiteTable, layer_values
 
-LIVE_CELLS = 50_000
-"""Cells over all metrics that a live view holds: about 200 kB a snapshot."""
+LIVE_CELLS = 60_000
+"""Cells over all metrics that a live view holds: at most 240 kB of a snapshot."""
 
 Arrays = dict[str, NDArray[np.float32] | NDArray[np.int32]]
 
@@ -38,7 +38,7 @@ class History:
         self.newest_scalar: tuple[str, float] | None = None
         self.observed = 0
         self._sites: list[Site] = []
-        self._layouts: list[Layout] = []
+        self.layouts: list[Layout] = []
         self._table = SiteTable(np.zeros(0, np.intp), np.zeros(0), 0)
         self._measured = {metric.name: np.zeros(0, bool) for metric in METRICS}
         self._step = -1
@@ -70,8 +70,8 @@ class History:
                 for name, rows in self._measured.items()
             ],
             "series": [name_text(name) for name in self.series],
-            "flow": self.flow.sites(self._sites, self._table),
-            "layouts": [layout_info(layout) for layout in self._layouts],
+            "flow": self.flow_sites(),
+            "layouts": [layout_info(layout) for layout in self.layouts],
             "findings": self.findings[-MAX_FINDINGS:],
             "arrays": [],
         }
@@ -90,7 +90,7 @@ class History:
             "type": "increment",
             "sequence": self._sequence,
             "header": header(status, self.observed, self.newest_scalar),
-            "layouts": [layout_info(layout) for layout in self._layouts[self._told_layouts :]],
+            "layouts": [layout_info(layout) for layout in self.layouts[self._told_layouts :]],
             "findings": self.findings[self._told_findings :][-MAX_FINDINGS:],
             "arrays": [],
         }
@@ -98,9 +98,23 @@ class History:
         self._told()
         return result
 
+    @property
+    def next_step(self) -> int:
+        """Number of the first step that has not been taken yet."""
+        return self._step + 1
+
+    def matrix(self, metric: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Return the layers in which a metric was measured and its values, ``[rows, columns]``."""
+        measured = self._measured[metric]
+        return np.flatnonzero(measured), self.columns.values(metric)[measured]
+
+    def flow_sites(self) -> list[FlowSite]:
+        """Return what the rows of the tensor-flow table stand for."""
+        return self.flow.sites(self._sites, self._table)
+
     def _add(self, record: StepRecord) -> None:
         self._step = record.step
-        self._layouts.extend(record.layouts)
+        self.layouts.extend(record.layouts)
         if record.sites or record.layouts:
             self._grow(record.sites)
         if record.frames:
@@ -134,7 +148,7 @@ class History:
         chosen = self._one_site_per_layer()
         row = {self._sites[i].module: r for r, i in enumerate(chosen)}
         layer = np.array([row[site.module] for site in self._sites], np.intp)
-        numel = np.array([layout.numel for layout in self._layouts], float)
+        numel = np.array([layout.numel for layout in self.layouts], float)
         self._table = SiteTable(layer, numel, len(row))
         if sites:
             self._move_rows(np.array([row[name] for name in before], np.intp), len(row))
@@ -182,5 +196,5 @@ class History:
         self._shape = self._structure()
         self._first_column = self.columns.count
         self._first_point = {name: series.count for name, series in self.series.items()}
-        self._told_findings, self._told_layouts = len(self.findings), len(self._layouts)
+        self._told_findings, self._told_layouts = len(self.findings), len(self.layouts)
         self._flow_changed = False

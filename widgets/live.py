@@ -18,6 +18,7 @@ from deepseek.widgets.history import History
 from deepseek.widgets.message_types import Setup
 from deepseek.widgets.messages import Packet, facts, name_text, validated
 from deepseek.widgets.metrics import METRICS
+from deepseek.widgets.static_picture import printable
 from deepseek.widgets.views.charts import charts
 
 SNAPSHOT_BYTES_PER_SECOND = 20_000
@@ -34,6 +35,10 @@ class LiveWidget(anywidget.AnyWidget):
 
     Args:
         recording: What to show; a recording that is still growing is followed until it closes.
+
+    Attributes:
+        history: What the widget has been told so far; hold ``lock`` while using it.
+        lock: Held by whoever uses the history.
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
@@ -46,11 +51,11 @@ class LiveWidget(anywidget.AnyWidget):
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
-        self._history = History()
-        self._history.add(recording.records())
-        self._lock = threading.Lock()
+        self.history = History()
+        self.history.add(recording.records())
+        self.lock = threading.Lock()
         self._unsubscribe: Callable[[], None] = lambda: None
-        first = self._history.snapshot(recording.status)
+        first = self.history.snapshot(recording.status)
         super().__init__(
             _esm=(STATIC / "widget.js").read_text(encoding="utf-8"),
             _css=(STATIC / "widget.css").read_text(encoding="utf-8"),
@@ -63,31 +68,38 @@ class LiveWidget(anywidget.AnyWidget):
         if isinstance(recording, LiveRecording) and recording.status.state == "running":
             self._unsubscribe = recording.subscribe(self._follow)
 
-    def drop_saved_data(self) -> None:
-        """Blank the megabytes in what front ends and executed notebooks save, without blanking the view."""
-        if self.comm is not None:
-            paths = [["bokeh_js"], ["snapshot", "payload"]]
-            state = {"snapshot": {"message": None}}
-            self._send({"method": "update", "state": state, "buffer_paths": paths}, buffers=[b"", b""])
+    def mimebundle(self) -> dict[str, Any]:
+        """The output that shows this widget."""
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        text = f"Live view of {printable(self._recording.title)}"
+        return {"application/vnd.jupyter.widget-view+json": view, "text/plain": text}
+
+    def settle(self) -> None:
+        """Bring the snapshot up to date, so that a page that is loaded later shows all of it."""
+        with self.lock:
+            self._send_snapshot()
 
     def _follow(self, records: Sequence[StepRecord]) -> None:
         """Send what a batch of steps changed; runs in the recording's thread and must never raise there."""
         try:
-            with self._lock:
+            with self.lock:
                 self._send_news(records)
         except Exception as error:  # noqa: BLE001  a broken view must not reach the training loop
             self._unsubscribe()
             self.failure = f"The live view stopped: {type(error).__name__}: {error}. Training goes on."
 
     def _send_news(self, records: Sequence[StepRecord]) -> None:
-        self._history.add(records)
+        self.history.add(records)
         status = self._recording.status
         due = not records or time.monotonic() >= self._next_snapshot
-        increment = None if due else self._history.increment(status)
+        increment = None if due else self.history.increment(status)
         if increment is not None:
             self.send(increment.message, [increment.payload])
             return
-        whole = self._history.snapshot(status)
+        self._send_snapshot()
+
+    def _send_snapshot(self) -> None:
+        whole = self.history.snapshot(self._recording.status)
         self._next_snapshot = time.monotonic() + _pause(whole)
         self.snapshot = _trait(whole)
 

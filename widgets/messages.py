@@ -98,8 +98,7 @@ def finding_info(finding: Finding) -> FindingInfo:
         "step": int(finding.step),
         "message": _cut(finding.message, TEXT_LENGTH),
         "evidence": [
-            {"name": name_text(name), "value": _cut(number_text(value), TEXT_LENGTH)}
-            for name, value in evidence
+            {"name": name_text(name), "value": _cut(number_text(value), TEXT_LENGTH)} for name, value in evidence
         ],
         "cause": _cut(finding.cause, TEXT_LENGTH),
         "fix": _cut(finding.fix, TEXT_LENGTH),

@@ -10,6 +10,7 @@ import numpy as np
 from bokeh.embed import json_item
 from bokeh.models import (
     BasicTicker,
+    BasicTickFormatter,
     BoxAnnotation,
     ColorBar,
     ColumnDataSource,
@@ -30,6 +31,7 @@ NONFINITE_COLOR = "#e5484d"
 """Cells of steps in which NaN or infinities were measured."""
 
 LINE_COLOR = "#3e7bfa"
+CHOSEN_COLOR = "#ff4d6d"
 
 
 def charts() -> list[Chart]:
@@ -46,6 +48,8 @@ def loss_figure() -> figure:
     plot.varea("step", "low", "high", source=source, fill_color=LINE_COLOR, fill_alpha=0.2)
     plot.line("step", "mean", source=source, line_color=LINE_COLOR, line_width=1.8)
     plot.xaxis.axis_label = "step"
+    plot.x_range.range_padding = 0.02
+    plot.yaxis.ticker.desired_num_ticks = 5
     plot.yaxis.formatter = NumeralTickFormatter(format="0.[0000]")
     return plot
 
@@ -56,17 +60,20 @@ def heatmap_figure() -> figure:
     empty = np.full((1, 1), np.nan, np.float32)
     source = ColumnDataSource({"image": [empty], "x": [0], "y": [0], "dw": [1], "dh": [1]}, name="heatmap")
     for scale, mapper in (("log", LogColorMapper), ("linear", LinearColorMapper)):
-        colors = mapper(
-            palette=Viridis256, low=1e-3, high=1, nan_color="#00000000", high_color=NONFINITE_COLOR
-        )
+        colors = mapper(palette=Viridis256, low=1e-3, high=1, nan_color="#00000000", high_color=NONFINITE_COLOR)
         colors.name = f"{scale}_colors"
         plot.image("image", "x", "y", "dw", "dh", source=source, color_mapper=colors, name=f"{scale}_image")
         plot.add_layout(_color_bar(scale, colors), "right")
-    plot.add_layout(BoxAnnotation(name="chosen", fill_color=None, line_width=1.5, visible=False), "center")
+    plot.add_layout(
+        BoxAnnotation(
+            name="chosen", fill_color=None, line_color=CHOSEN_COLOR, line_alpha=1, line_width=2, visible=False
+        ),
+        "center",
+    )
     plot.yaxis.ticker = FixedTicker(ticks=[])
     plot.xaxis.axis_label = "step"
     plot.grid.visible = False
-    plot.axis.minor_tick_line_color = None
+    plot.yaxis.major_tick_line_color = None
     return plot
 
 
@@ -74,9 +81,17 @@ def layer_figure(metric: Metric) -> figure:
     """One metric of the chosen layer over steps."""
     plot = _figure(height=150, y_axis_type=metric.scale)
     plot.title = metric.title
+    plot.x_range.range_padding = 0.02
+    plot.xaxis.ticker.desired_num_ticks = 4
+    plot.yaxis.formatter = BasicTickFormatter(precision=1, power_limit_low=-2, power_limit_high=4)
     source = ColumnDataSource({"step": [], "value": []}, name=f"layer/{metric.name}")
     plot.line("step", "value", source=source, line_color=LINE_COLOR, line_width=1.6)
-    plot.scatter("step", "value", source=source, color=LINE_COLOR, size=2.5, line_color=None)
+    plot.scatter("step", "value", source=source, color=LINE_COLOR, size=4, line_color=None, name="dots")
+    if metric.scale == "linear":
+        plot.y_range = Range1d(0, 1.05)
+        plot.yaxis.ticker.desired_num_ticks = 4
+    else:
+        plot.yaxis.ticker = FixedTicker(ticks=[], name="ticks")
     return plot
 
 
@@ -85,7 +100,12 @@ def _figure(**options: Any) -> figure:
     plot.background_fill_color = plot.border_fill_color = plot.outline_line_color = None
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
     plot.axis.axis_label_text_font_style = "normal"
+    plot.axis.minor_tick_line_color = None
+    plot.axis.axis_line_color = None
+    plot.axis.major_tick_out = 3
+    plot.axis.major_tick_in = 0
     plot.title.text_font_style = "normal"
+    plot.title.text_font_size = "12px"
     return plot
 
 

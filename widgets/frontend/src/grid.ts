@@ -57,5 +57,22 @@ export function colourRange(values: Float32Array, scale: "log" | "linear"): [num
     }
   }
   if (high === 0) return [1e-3, 1];
-  return [Math.max(Math.min(low, high / 10), high * 1e-9), high];
+  return [Math.max(low, high * 1e-9), high];
+}
+
+const MANTISSAS = [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 5, 7]];
+const MOST_TICKS = 5;
+
+/** Round numbers between two positive ones, about evenly spaced on a log axis: at least two where that is possible. */
+export function logTicks(low: number, high: number): number[] {
+  const first = Math.floor(Math.log10(low));
+  const decades = Array.from({ length: Math.ceil(Math.log10(high)) - first + 1 }, (_, index) => first + index);
+  for (const mantissas of MANTISSAS) {
+    const ticks = decades
+      .flatMap((decade) => mantissas.map((mantissa) => Number(`${mantissa}e${decade}`)))
+      .filter((tick) => tick >= low && tick <= high);
+    const every = Math.ceil(ticks.length / MOST_TICKS);
+    if (ticks.length >= 3) return ticks.filter((_, index) => index % every === 0);
+  }
+  return [low, high];
 }

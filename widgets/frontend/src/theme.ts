@@ -30,7 +30,6 @@ export function colourChart(chart: Chart, root: Element): void {
   const font = style.fontFamily;
   for (const model of chart.figure.references()) {
     for (const [property, value] of Object.entries({
-      axis_line_color: line,
       major_tick_line_color: line,
       grid_line_color: line,
       major_label_text_color: text,
@@ -45,6 +44,4 @@ export function colourChart(chart: Chart, root: Element): void {
       if (property in model) model[property] = value;
     }
   }
-  const chosen = chart.document.get_model_by_name("chosen");
-  if (chosen !== null) chosen["line_color"] = colour("--ds-text");
 }

@@ -44,6 +44,8 @@ export async function heatmapView(host: Host, parent: HTMLElement): Promise<View
   chart.figure.on_event("tap", (event) => {
     const point = at(event);
     if (point !== null) host.select({ layer: point.layer });
+    // The chart takes no keys: its focus frame would only disturb.
+    (document.activeElement as HTMLElement | null)?.blur();
   });
   chart.figure.on_event("mousemove", (event) => {
     const point = at(event);
@@ -125,7 +127,8 @@ function showScale(chart: Parameters<typeof named>[0], metric: MetricInfo, [low,
     const visible = scale === metric.scale;
     named(chart, `${scale}_image`)["visible"] = visible;
     named(chart, `${scale}_bar`)["visible"] = visible;
-    if (visible) named(chart, `${scale}_colors`).setv({ low, high });
+    // Values that are all alike still need a scale with two ends.
+    if (visible) named(chart, `${scale}_colors`).setv({ low: Math.min(low, high / 2), high });
   }
 }
 

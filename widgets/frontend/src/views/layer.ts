@@ -2,8 +2,12 @@
 import { embed, named } from "../bokeh";
 import { h, setText } from "../dom";
 import type { MetricInfo } from "../generated/messages";
+import { colourRange, logTicks } from "../grid";
 import type { State } from "../store";
 import { chartItem, type Host, type View } from "./view";
+
+/** With more points than this a line reads better alone. */
+const MOST_DOTS = 60;
 
 export async function layerView(host: Host, parent: HTMLElement): Promise<View> {
   const choice = h("select", { "aria-label": "layer", "data-testid": "layer-select" });
@@ -42,6 +46,8 @@ async function line(host: Host, metric: MetricInfo, parent: HTMLElement) {
   const chart = await embed(host.bokeh, chartItem(host.setup, `layer/${metric.name}`), plot);
   const source = named(chart, `layer/${metric.name}`);
 
+  const dots = named(chart, "dots");
+
   function show(state: State, layer: number): void {
     const row = state.rows.get(metric.name)?.indexOf(layer) ?? -1;
     const matrix = state.metrics.get(metric.name);
@@ -49,7 +55,12 @@ async function line(host: Host, metric: MetricInfo, parent: HTMLElement) {
     absent.hidden = row >= 0;
     if (matrix === undefined || row < 0) return;
     const values = matrix.values.slice(row * matrix.columns, (row + 1) * matrix.columns);
+    if (metric.scale === "log") {
+      const [low, high] = colourRange(values as Float32Array, "log");
+      named(chart, "ticks")["ticks"] = logTicks(low, high);
+    }
     source["data"] = { step: Float32Array.from(state.steps), value: drawable(values as Float32Array, metric.scale) };
+    dots["visible"] = values.length <= MOST_DOTS;
     cell.dataset["points"] = String(values.length);
   }
   return { chart, show };

@@ -1,0 +1,93 @@
+"""The saved report: one HTML file with the same views as the live widget, and nothing from the network."""
+
+import base64
+import json
+import os
+import secrets
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+from string import Template
+
+from deepseek.errors import DeepseekError
+from deepseek.inspector.recording import Recording
+from deepseek.widgets.history import History
+from deepseek.widgets.live import STATIC, bokeh_js, setup_message
+from deepseek.widgets.static_picture import printable, static_html
+
+REPORT_CELLS = 200_000
+"""Heat-map cells over all metrics: 512 columns up to 97 layers, at most 1.1 MB of text."""
+
+_ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
+
+
+def write_report(recording: Recording, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
+    """Write a run as one self-contained HTML file.
+
+    Args:
+        recording: A live session or an opened run.
+        path: Where to write; the folder must exist.
+        overwrite: Whether an existing file may be replaced.
+
+    Returns:
+        The path of the file, made absolute.
+
+    Raises:
+        DeepseekError: The file exists and may not be replaced, or it cannot be written.
+    """
+    target = Path(path).expanduser().absolute()
+    if target.exists() and not overwrite:
+        raise DeepseekError(f"Expected a new file, but {target} exists: choose another path or pass overwrite=True.")
+    _write_whole(target, report_html(recording))
+    return target
+
+
+def report_html(recording: Recording) -> str:
+    """Return the text of the report."""
+    history = History(REPORT_CELLS)
+    history.add(recording.records())
+    snapshot = history.snapshot(recording.status)
+    data = {
+        "setup": setup_message(recording),
+        "message": snapshot.message,
+        "payload": base64.b64encode(snapshot.payload).decode(),
+    }
+    bokeh, script = (_inline(text) for text in (bokeh_js().decode(), _static("report.js")))
+    hashes = " ".join(f"'sha256-{_digest(text)}'" for text in (bokeh, script))
+    return Template(_static("report.html")).substitute(
+        hashes=hashes,
+        title=escape(printable(recording.title)),
+        style=_static("widget.css"),
+        summary=static_html(recording, history),
+        data=json.dumps(data, allow_nan=False).translate(_ESCAPES),
+        bokeh=bokeh,
+        script=script,
+    )
+
+
+def _write_whole(target: Path, text: str) -> None:
+    """Write beside the target and rename, so that no reader ever sees half a report."""
+    draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+    try:
+        with draft.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        draft.replace(target)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise DeepseekError(
+            f"Expected a path where the report can be written, got {target}: {error.strerror or error}. "
+            "Choose a file in a folder that exists and that you may write to."
+        ) from error
+
+
+def _static(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
+def _inline(script: str) -> str:
+    """A script as it may stand inside a script element: nothing in it may close or nest the element."""
+    return script.replace("</script", r"<\/script").replace("<!--", r"<\!--").replace("\r", "")
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(sha256(script.encode()).digest()).decode()

@@ -1,0 +1,96 @@
+"""Showing a recording in whatever place the code runs: a notebook, an executed notebook, a plain script."""
+
+import sys
+import threading
+from typing import Any
+
+from deepseek.inspector.recording import Recording
+from deepseek.widgets.history import History
+from deepseek.widgets.live import LiveWidget
+from deepseek.widgets.static_picture import static_html, static_text
+
+
+def show(recording: Recording) -> LiveWidget | None:
+    """Display a recording: live where there is a browser, as a static picture in every notebook, else as text.
+
+    In a notebook two outputs are made: the live widget, and below it a static picture that is brought up to date
+    after each cell. The widget hides the picture while it lives; a reopened, exported or untrusted notebook shows it.
+
+    Args:
+        recording: A live session or an opened run.
+
+    Returns:
+        The widget, or None where nothing could show it.
+    """
+    shell = _notebook_shell()
+    if shell is None:
+        sys.stdout.write(static_text(recording) + "\n")
+        return None
+    widget = LiveWidget(recording) if _has_front_end(shell) else None
+    if widget is not None:
+        _display(widget.mimebundle())
+    StaticPicture(recording, widget).attach(shell)
+    return widget
+
+
+class StaticPicture:
+    """The output below the widget: static HTML, brought up to date after each cell until the recording ends.
+
+    Args:
+        recording: What it shows.
+        widget: The widget above it, or None where there is no front end.
+    """
+
+    def __init__(self, recording: Recording, widget: LiveWidget | None) -> None:
+        self._recording = recording
+        self._widget = widget
+        self._history = widget.history if widget else History()
+        self._lock = widget.lock if widget else threading.Lock()
+        self._shown: object = None
+
+    def attach(self, shell: Any) -> None:
+        """Show the output and follow the shell's cells."""
+        self._shell = shell
+        self._handle = _display(self._bundle(), display_id=True)
+        shell.events.register("post_run_cell", self._after_cell)
+
+    def _after_cell(self, _result: Any) -> None:
+        status = self._recording.status
+        if self._shown != (status.state, status.step):
+            self._handle.update(self._bundle(), raw=True)
+            if self._widget is not None:
+                self._widget.settle()
+        if status.state != "running":
+            self._shell.events.unregister("post_run_cell", self._after_cell)
+
+    def _bundle(self) -> dict[str, str]:
+        status = self._recording.status
+        self._shown = (status.state, status.step)
+        with self._lock:
+            self._history.add(self._recording.records(self._history.next_step))
+            html = static_html(self._recording, self._history)
+            text = static_text(self._recording, self._history)
+        key = self._widget.key if self._widget else ""
+        return {"text/html": f'<div data-deepseek-static="{key}">{html}</div>', "text/plain": text}
+
+
+def _display(bundle: dict[str, Any], **options: Any) -> Any:
+    from IPython.display import display
+
+    return display(bundle, raw=True, **options)
+
+
+def _notebook_shell() -> Any:
+    """The interactive shell of a Jupyter kernel, or None in scripts and terminals."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell if hasattr(shell, "kernel") else None
+
+
+def _has_front_end(shell: Any) -> bool:
+    """Whether a browser asked for this cell: it names the cell, while nbclient and papermill send nothing along.
+
+    Without a browser a widget would only swell the executed notebook by its state.
+    """
+    parent = shell.kernel.get_parent()
+    return bool(parent and parent.get("metadata"))

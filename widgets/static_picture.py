@@ -1,0 +1,141 @@
+"""What a run looks like where no program runs: untrusted, exported and reopened notebooks, terminals, reports."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from deepseek.inspector.recording import Recording, Status
+from deepseek.widgets.flow import FLOW_COLUMNS
+from deepseek.widgets.history import History
+from deepseek.widgets.message_types import FindingInfo
+from deepseek.widgets.picture import png
+
+MOST_FINDINGS = 8
+MOST_ROWS = 20
+TEXT_LENGTH = 400
+STATES = {"running": "running", "closed": "finished", "interrupted": "interrupted"}
+SHOWN = ("mean", "std", "absmax", "zero_frac", "nonfinite_count")
+
+
+def static_html(recording: Recording, history: History | None = None) -> str:
+    """Describe a run in HTML without scripts, styles or links: a line, the findings, a picture and a table.
+
+    Args:
+        recording: The run.
+        history: What has been read of it already; None reads all of it.
+
+    Returns:
+        A fragment below 150 kB whose texts are escaped.
+    """
+    history = history or read(recording)
+    if history.observed == 0 and not history.series:
+        return f"<p><b>{_safe(recording.title)}</b> · nothing recorded yet</p>"
+    return "\n".join(
+        [
+            f"<p><b>{_safe(recording.title)}</b> · {_safe(' · '.join(status_parts(recording.status, history)))}</p>",
+            _findings_html(history.findings),
+            f'<p><img alt="{_safe(_alternative(history))}" src="data:image/png;base64,{_base64(history)}"></p>',
+            _table_html(history),
+        ]
+    )
+
+
+def static_text(recording: Recording, history: History | None = None) -> str:
+    """Describe a run in one line of text and one line for each finding."""
+    history = history or read(recording)
+    line = " · ".join([recording.title, *status_parts(recording.status, history)])
+    findings = [f"  {f['severity']}: {f['message']} Fix: {f['fix']}" for f in history.findings[-MOST_FINDINGS:]]
+    return "\n".join(printable(text) for text in (line, *findings))
+
+
+def mimebundle(recording: Recording, widget: Any | None = None, history: History | None = None) -> dict[str, Any]:
+    """Everything that one output can hold: the widget (if any), the static picture and plain text.
+
+    Args:
+        recording: The run.
+        widget: A widget that shows it, or None.
+        history: What has been read of the run already; None reads all of it.
+
+    Returns:
+        Data by MIME type.
+    """
+    history = history or read(recording)
+    bundle = {"text/html": static_html(recording, history), "text/plain": static_text(recording, history)}
+    if widget is not None:
+        view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+        bundle["application/vnd.jupyter.widget-view+json"] = view  # type: ignore[assignment]
+    return bundle
+
+
+def read(recording: Recording) -> History:
+    """Read a whole recording."""
+    history = History()
+    history.add(recording.records())
+    return history
+
+
+def printable(text: str) -> str:
+    """The text without characters that control a terminal."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
+
+
+def status_parts(status: Status, history: History) -> list[str]:
+    """The header's numbers as short texts."""
+    parts = [STATES[status.state], f"step {status.step:,}"]
+    if history.newest_scalar is not None:
+        name, value = history.newest_scalar
+        parts.append(f"{name[:TEXT_LENGTH]} {value:.4g}")
+    if status.steps_per_second == status.steps_per_second:
+        parts.append(f"{status.steps_per_second:.3g} steps/s")
+    if (overhead := status.overhead) is not None:
+        parts.append(f"overhead {overhead.share:.1%} ({overhead.low:.1%} to {overhead.high:.1%})")
+    return [*parts, f"{status.dropped:,} steps dropped"]
+
+
+def _findings_html(findings: Sequence[FindingInfo]) -> str:
+    if not findings:
+        return "<p>No findings.</p>"
+    rows = [
+        f"<tr><td><b>{_safe(f['severity'])}</b></td><td>{_safe(f['site'])}</td><td>{f['step']:,}</td>"
+        f"<td>{_safe(f['message'])}</td><td>{_safe(f['cause'])}</td><td>{_safe(f['fix'])}</td></tr>"
+        for f in findings[: -MOST_FINDINGS - 1 : -1]
+    ]
+    more = f"<p>… and {len(findings) - MOST_FINDINGS} earlier findings</p>" if len(findings) > MOST_FINDINGS else ""
+    return _table(("finding", "layer", "step", "what", "cause", "fix"), rows) + more
+
+
+def _table_html(history: History) -> str:
+    sites = history.flow_sites()
+    rows = []
+    for index, site in enumerate(sites[:MOST_ROWS]):
+        layout = history.layouts[int(history.flow.layouts[index])]
+        numbers = dict(zip(FLOW_COLUMNS, history.flow.values[index].tolist(), strict=True))
+        cells = [site["site"], site["type"], " × ".join(map(str, layout.shape)), layout.dtype]
+        cells += [f"{numbers[name]:.3g}" for name in SHOWN]
+        rows.append("<tr>" + "".join(f"<td>{_safe(cell)}</td>" for cell in cells) + "</tr>")
+    if not rows:
+        return ""
+    more = f"<p>… and {len(sites) - MOST_ROWS} more sites</p>" if len(sites) > MOST_ROWS else ""
+    heads = ("site", "type", "shape", "dtype", "mean", "std", "absmax", "zero", "non-finite")
+    return _table(heads, rows) + more
+
+
+def _table(heads: Sequence[str], rows: Sequence[str]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _alternative(history: History) -> str:
+    return (
+        f"Loss, and gradient norms of {len(history.matrix('gradient_norm')[0])} layers, over {history.observed} steps"
+    )
+
+
+def _base64(history: History) -> str:
+    return base64.b64encode(png(history)).decode()
+
+
+def _safe(text: str) -> str:
+    text = text if len(text) <= TEXT_LENGTH else text[: TEXT_LENGTH - 1] + "…"
+    return escape(printable(text))
