@@ -19,7 +19,7 @@ class Viewer:
 
     def show(self, recording: "Recording") -> None:
         """Display ``recording`` below the current cell; without a front end, as quiet text."""
-        from deepseek.widgets.live import show
+        from deepseek.widgets.show import show
 
         show(recording)
 
