@@ -125,6 +125,9 @@ class RunWriter:
         if not network:
             with _translated(self.path):
                 db.execute("PRAGMA journal_mode = WAL").fetchall()
+            # The first transaction creates the log: without one, a fresh run would look like a torn copy.
+            with self._transaction():
+                pass
         return db
 
     def _identity(self, state: str) -> Row:

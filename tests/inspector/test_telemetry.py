@@ -200,3 +200,12 @@ def test_log_refuses_what_is_not_a_number(tmp_path):
             session.log(loss=torch.zeros(3))
         with pytest.raises(DeepseekError, match="There is no table 'activations'. Recorded are: activation,"):
             session.frame("activations")
+
+
+def test_a_session_can_be_read_before_its_first_step(tmp_path):
+    model, optimizer = make("mlp")
+    with inspect(model, optimizer, run=tmp_path / "x.dsrun") as session:
+        assert list(session.records()) == []
+        assert len(session.frame("activation")) == 0
+        assert len(session.summary()) == 0
+        assert open_run(tmp_path / "x.dsrun").status.state == "running"
