@@ -13,7 +13,7 @@ import traitlets
 from bokeh.resources import Resources
 
 from deepseek.inspector.record import StepRecord
-from deepseek.inspector.recording import LiveRecording, Recording
+from deepseek.inspector.recording import Recording
 from deepseek.widgets.history import History
 from deepseek.widgets.message_types import Setup
 from deepseek.widgets.messages import Packet, facts, name_text, validated
@@ -52,9 +52,12 @@ class LiveWidget(anywidget.AnyWidget):
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self.history = History()
-        self.history.add(recording.records())
         self.lock = threading.Lock()
-        self._unsubscribe: Callable[[], None] = lambda: None
+        self._early: list[StepRecord] | None = []
+        self._unsubscribe = _subscribe(recording, self._follow)
+        stored = list(recording.records())
+        with self.lock:
+            self.history.add(stored)
         first = self.history.snapshot(recording.status)
         super().__init__(
             _esm=(STATIC / "widget.js").read_text(encoding="utf-8"),
@@ -65,8 +68,9 @@ class LiveWidget(anywidget.AnyWidget):
             snapshot=_trait(first),
         )
         self._next_snapshot = time.monotonic() + _pause(first)
-        if isinstance(recording, LiveRecording) and recording.status.state == "running":
-            self._unsubscribe = recording.subscribe(self._follow)
+        with self.lock:
+            self.history.add(self._early)
+            self._early = None
 
     def mimebundle(self) -> dict[str, Any]:
         """The output that shows this widget."""
@@ -83,7 +87,10 @@ class LiveWidget(anywidget.AnyWidget):
         """Send what a batch of steps changed; runs in the recording's thread and must never raise there."""
         try:
             with self.lock:
-                self._send_news(records)
+                if self._early is None:
+                    self._send_news(records)
+                else:
+                    self._early.extend(records)
         except Exception as error:  # noqa: BLE001  a broken view must not reach the training loop
             self._unsubscribe()
             self.failure = f"The live view stopped: {type(error).__name__}: {error}. Training goes on."
@@ -131,6 +138,15 @@ def setup_message(recording: Recording) -> Setup:
     }
     validated(message)
     return message
+
+
+def _subscribe(recording: Recording, listener: Callable[[Sequence[StepRecord]], None]) -> Callable[[], None]:
+    """Follow a recording that still grows; there is nothing to follow in the others."""
+    subscribe = getattr(recording, "subscribe", None)
+    if subscribe is None or recording.status.state != "running":
+        return lambda: None
+    end: Callable[[], None] = subscribe(listener)
+    return end
 
 
 def _trait(packet: Packet) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib.style
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -28,6 +29,7 @@ COLUMNS = ((0.045, 0.25), (0.49, 0.44), (0.94, 0.014))
 """Left edge and width of the scalar's axes, of the heat map and of its colour bar."""
 
 BLUE = "#2f6bed"
+COLOUR_MAP = colormaps["viridis"].with_extremes(over="#e5484d")
 
 
 def png(history: History) -> bytes:
@@ -79,8 +81,7 @@ def _draw_heatmap(
     positive = grid[np.isfinite(grid) & (grid > 0)]
     norm = LogNorm(max(positive.min(), positive.max() * 1e-9) * 0.999, positive.max())
     extent = (int(starts[0]), int(starts[-1]) + history.columns.stride, len(rows), 0)
-    image = axes.imshow(grid, aspect="auto", norm=norm, extent=extent, interpolation="nearest")
-    image.cmap.set_over("#e5484d")
+    image = axes.imshow(grid, aspect="auto", norm=norm, cmap=COLOUR_MAP, extent=extent, interpolation="nearest")
     axes.figure.colorbar(image, cax=bar).ax.tick_params(labelsize=8)
     axes.set_xlabel("step", fontsize=9)
     every = -(-len(rows) // MOST_LABELS)

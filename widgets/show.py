@@ -66,8 +66,10 @@ class StaticPicture:
     def _bundle(self) -> dict[str, str]:
         status = self._recording.status
         self._shown = (status.state, status.step)
+        # Read before locking: reading may wait for the thread that feeds the widget, which waits for the lock.
+        stored = list(self._recording.records(self._history.next_step))
         with self._lock:
-            self._history.add(self._recording.records(self._history.next_step))
+            self._history.add(stored)
             html = static_html(self._recording, self._history)
             text = static_text(self._recording, self._history)
         key = self._widget.key if self._widget else ""

@@ -1,0 +1,123 @@
+"""The report in a real Chromium, opened from disk without a network."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from payloads import PAYLOADS
+from synthetic import SyntheticRecording
+
+from deepseek.widgets.report import write_report
+
+pytestmark = pytest.mark.browser
+
+ARTIFACTS = Path(__file__).parents[1] / "artifacts"
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_report(browser, tmp_path):
+    """Return a function that opens the report of a recording; checks at the end that nothing went wrong."""
+    contexts, troubles = [], []
+
+    def open_it(recording, scheme="light", **options):
+        path = write_report(recording, tmp_path / "run.html")
+        context = browser.new_context(
+            offline=True, color_scheme=scheme, viewport={"width": 1200, "height": 1500}, **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: troubles.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else troubles.append(r.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
+def recorded(steps=120, **options):
+    recording = SyntheticRecording(**options)
+    recording.advance(steps)
+    recording.close()
+    return recording
+
+
+def columns(page):
+    page.wait_for_selector(".deepseek-ready", state="attached")
+    return int(page.get_attribute("[data-testid=heatmap]", "data-columns"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_draws_the_run(open_report, scheme):
+    page = open_report(recorded(), scheme)
+    assert columns(page) == 120
+    assert page.text_content("[data-testid=header-step]") == "120"
+    assert page.get_attribute("[data-testid=deepseek-widget]", "data-theme") == scheme
+    assert page.locator("[data-testid=flow-row]").count() == 19
+    assert page.locator("[data-testid=finding]").count() == 1
+    assert not page.is_visible("#deepseek-summary")
+    page.wait_for_timeout(500)
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"report-{scheme}.png", full_page=True)
+
+
+def test_a_click_on_a_layer_shows_its_lines(open_report):
+    page = open_report(recorded())
+    columns(page)
+    box = page.locator("[data-testid=heatmap]").bounding_box()
+    before = page.get_attribute("[data-testid=layer-lines]", "data-layer")
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector(f"[data-testid=layer-lines]:not([data-layer='{before}'])")
+    assert page.get_attribute("[data-testid=layer-lines]", "data-layer").startswith("features.")
+    assert page.locator(".ds-line[data-points='120']").count() >= 3
+
+
+def test_the_keyboard_reaches_layers_and_metrics(open_report):
+    page = open_report(recorded())
+    columns(page)
+    page.focus("[data-testid=metric-gradient_norm]")
+    page.keyboard.press("ArrowRight")
+    assert page.is_checked("[data-testid=metric-activation_ratio]")
+    page.select_option("[data-testid=layer-select]", label="head")
+    page.wait_for_selector("[data-testid=layer-lines][data-layer='head']")
+    page.focus("[data-testid=flow-row]:nth-child(2) button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-testid=layer-lines][data-layer='features.0.batchnorm2d']")
+
+
+def test_hostile_names_do_nothing(open_report):
+    names = iter(PAYLOADS * 10)
+    recording = recorded(45, rename=lambda name: f"{next(names)}.{name}", title=PAYLOADS[0])
+    page = open_report(recording)
+    columns(page)
+    for metric in ("activation_ratio", "update_ratio", "absmax"):
+        page.check(f"[data-testid=metric-{metric}]", force=True)
+    page.hover("[data-testid=heatmap]")
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img, svg, a, iframe").locator("visible=true").count() == 0
+    assert PAYLOADS[0] in page.text_content("h2")
+
+
+def test_it_reads_without_scripts(open_report):
+    page = open_report(recorded(), java_script_enabled=False)
+    assert page.is_visible("#deepseek-summary img")
+    assert "Replace the sigmoids by ReLU" in page.text_content("#deepseek-summary")

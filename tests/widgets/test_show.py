@@ -1,0 +1,51 @@
+"""What a recording looks like in executed notebooks and plain scripts."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from synthetic import SyntheticRecording
+
+from deepseek.widgets.show import show
+
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
+@pytest.fixture(scope="module")
+def executed():
+    """A notebook that nbclient ran: shows a recording, trains in two cells, closes it."""
+    cells = [
+        f"import sys; sys.path.insert(0, {str(SUPPORT)!r})\n"
+        "from synthetic import SyntheticRecording\n"
+        "from deepseek.widgets.show import show\n"
+        "recording = SyntheticRecording(blocks=3)\nshow(recording)",
+        "recording.advance(50)",
+        "recording.advance(25); recording.close()",
+        "len(get_ipython().events.callbacks['post_run_cell'])",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    return notebook
+
+
+def test_the_static_picture_shows_the_end_of_the_run(executed):
+    (output,) = executed.cells[0].outputs
+    assert "data-deepseek-static" in output.data["text/html"]
+    assert "finished · step 75" in output.data["text/html"]
+    assert "data:image/png" in output.data["text/html"]
+    assert "finished · step 75" in output.data["text/plain"]
+
+
+def test_the_executed_notebook_stays_small(executed):
+    assert len(nbformat.writes(executed)) < 150_000
+    assert "widgets" not in executed.metadata
+
+
+def test_nothing_follows_the_cells_after_the_end(executed):
+    assert executed.cells[3].outputs[0].data["text/plain"] == "0"
+
+
+def test_a_plain_script_gets_one_line(capsys):
+    assert show(SyntheticRecording(blocks=1)) is None
+    assert capsys.readouterr().out == "DigitsCNN · running · step 0 · 0 steps dropped\n"
