@@ -1,15 +1,18 @@
 """The tensor-flow table: the newest activation summary of every site, in the order in which tensors flow."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deepseek.inspector.record import Frame, Layout, Site
 from deepseek.kernels.summary.columns import COLUMNS
 from deepseek.widgets.message_types import FlowSite, TensorLayout
 from deepseek.widgets.messages import name_text
 from deepseek.widgets.metrics import SiteTable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FLOW_COLUMNS = ("mean", "std", "min", "max", "absmax", "zero_frac", "nonfinite_count")
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepseek.inspector.record import Finding
 from deepseek.inspector.recording import Overhead, Status
-from deepseek.widgets.message_types import ArrayInfo, FindingInfo, Header, Message, Scalar
+from deepseek.widgets.message_types import ArrayInfo, Fact, FindingInfo, Header, Message, OverheadInfo, Scalar
 
 NAME_LENGTH = 400
 TEXT_LENGTH = 2000
@@ -110,7 +110,7 @@ def number_text(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:.4g}"
 
 
-def facts(meta: Mapping[str, str], most: int = MAX_EVIDENCE) -> Sequence[Any]:
+def facts(meta: Mapping[str, str], most: int = MAX_EVIDENCE) -> list[Fact]:
     """Name and value pairs as a message holds them."""
     return [
         {"name": name_text(str(name)), "value": _cut(str(value), TEXT_LENGTH)}
@@ -125,7 +125,7 @@ def _scalar(scalar: tuple[str, float] | None) -> Scalar | None:
     return {"name": name_text(name), "value": float(value) if math.isfinite(value) else str(float(value))}
 
 
-def _overhead(overhead: Overhead | None) -> Any:
+def _overhead(overhead: Overhead | None) -> OverheadInfo | None:
     if overhead is None:
         return None
     return {

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepseek.widgets.history import History
+from deepseek.widgets.message_types import Layer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +86,7 @@ def _draw_heatmap(
     axes.figure.colorbar(image, cax=bar).ax.tick_params(labelsize=8)
     axes.set_xlabel("step", fontsize=9)
     every = -(-len(rows) // MOST_LABELS)
-    names = [_tail(history.layers[row]["name"]) for row in rows[::every]]
+    names = [_label(history.layers[row]) for row in rows[::every]]
     axes.set_yticks(np.arange(0, len(rows), every) + 0.5, names, parse_math=False)
 
 
@@ -101,5 +102,9 @@ def _even(values: NDArray[np.float32], starts: NDArray[np.int32], stride: int) -
     return out[:, filled]
 
 
-def _tail(name: str) -> str:
+def _label(layer: Layer) -> str:
+    """End of a layer's name; where it ends in a number, its type says what it is."""
+    name = layer["name"]
+    if name.rpartition(".")[2].isdigit():
+        name = f"{name} {layer['type']}"
     return name if len(name) <= LABEL_LENGTH else "…" + name[1 - LABEL_LENGTH :]

@@ -1,4 +1,4 @@
-"""A made-up recording that implements the protocol: a small convolutional stack whose gradients fade towards the input."""
+"""A made-up recording that implements the protocol: a convolutional stack whose gradients fade."""
 
 import threading
 import time

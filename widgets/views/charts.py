@@ -10,7 +10,6 @@ import numpy as np
 from bokeh.embed import json_item
 from bokeh.models import (
     BasicTicker,
-    BasicTickFormatter,
     BoxAnnotation,
     ColorBar,
     ColumnDataSource,
@@ -83,7 +82,6 @@ def layer_figure(metric: Metric) -> figure:
     plot.title = metric.title
     plot.x_range.range_padding = 0.02
     plot.xaxis.ticker.desired_num_ticks = 4
-    plot.yaxis.formatter = BasicTickFormatter(precision=1, power_limit_low=-2, power_limit_high=4)
     source = ColumnDataSource({"step": [], "value": []}, name=f"layer/{metric.name}")
     plot.line("step", "value", source=source, line_color=LINE_COLOR, line_width=1.6)
     plot.scatter("step", "value", source=source, color=LINE_COLOR, size=4, line_color=None, name="dots")

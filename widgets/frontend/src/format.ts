@@ -38,3 +38,8 @@ export function shorten(name: string, length: number): string {
   const letters = [...name];
   return letters.length <= length ? name : `…${letters.slice(letters.length - length + 1).join("")}`;
 }
+
+/** Name of a layer; where it ends in a number, as in `nn.Sequential`, its type says what it is. */
+export function layerLabel({ name, type }: { name: string; type: string }): string {
+  return /(^|\.)\d+$/.test(name) ? `${name} ${type}` : name;
+}

@@ -60,7 +60,7 @@ export function colourRange(values: Float32Array, scale: "log" | "linear"): [num
   return [Math.max(low, high * 1e-9), high];
 }
 
-const MANTISSAS = [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 5, 7]];
+const MANTISSAS = [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 6], Array.from({ length: 36 }, (_, i) => (i + 4) / 4)];
 const MOST_TICKS = 5;
 
 /** Round numbers between two positive ones, about evenly spaced on a log axis: at least two where that is possible. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatBytes, formatNumber, formatShare, shorten } from "../src/format";
+import { formatBytes, formatNumber, formatShare, layerLabel, shorten } from "../src/format";
 
 describe("numbers", () => {
   it.each([
@@ -14,5 +14,8 @@ describe("numbers", () => {
 
   it("shares are percent", () => expect([0.031, 0.5, null].map(formatShare)).toEqual(["3.1 %", "50 %", "–"]));
   it("bytes have units", () => expect([12, 1605632, 3e9].map(formatBytes)).toEqual(["12 B", "1.61 MB", "3.00 GB"]));
+  it("numbered layers say their type", () => {
+    expect(["3", "net.3", "net.fc3"].map((name) => layerLabel({ name, type: "ReLU" }))).toEqual(["3 ReLU", "net.3 ReLU", "net.fc3"]);
+  });
   it("long names keep their end", () => expect(shorten("model.layers.3.attention", 10)).toBe("…attention"));
 });

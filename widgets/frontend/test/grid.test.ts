@@ -43,7 +43,7 @@ describe("scales", () => {
 
   it("get round ticks, whatever they span", () => {
     expect(logTicks(0.02, 30)).toEqual([0.1, 1, 10]);
-    expect(logTicks(2e-4, 9e-4)).toEqual([2e-4, 3e-4, 5e-4, 7e-4]);
+    expect(logTicks(2e-4, 9e-4)).toEqual([2e-4, 3e-4, 4e-4, 6e-4]);
     expect(logTicks(1, 1e12).length).toBeLessThanOrEqual(5);
     expect(logTicks(1.01, 1.02)).toEqual([1.01, 1.02]);
   });

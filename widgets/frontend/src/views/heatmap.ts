@@ -1,7 +1,7 @@
 // Layer x step as colours; a row is a layer and can be chosen.
 import { embed, image, named, plainText, type PointEvent } from "../bokeh";
 import { h, setText } from "../dom";
-import { formatInteger, formatNumber, shorten } from "../format";
+import { formatInteger, formatNumber, layerLabel, shorten } from "../format";
 import type { MetricInfo } from "../generated/messages";
 import { colourRange, toGrid, type Grid } from "../grid";
 import type { State } from "../store";
@@ -39,7 +39,7 @@ export async function heatmapView(host: Host, parent: HTMLElement): Promise<View
     const layer = rows[row];
     if (layer === undefined || cell < 0 || cell >= grid.columns) return null;
     const value = grid.values[row * grid.columns + cell]!;
-    return { layer, name: state.layers[layer]?.name ?? "", value, step: state.steps[grid.source[cell]!] ?? 0 };
+    return { layer, name: layerLabel(state.layers[layer]!), value, step: state.steps[grid.source[cell]!] ?? 0 };
   };
   chart.figure.on_event("tap", (event) => {
     const point = at(event);
@@ -62,7 +62,7 @@ export async function heatmapView(host: Host, parent: HTMLElement): Promise<View
   plot.addEventListener("mouseleave", () => (tip.hidden = true));
 
   function showLabels(state: State, rows: number[]): void {
-    const names = rows.map((row) => state.layers[row]?.name ?? "");
+    const names = rows.map((row) => layerLabel(state.layers[row]!));
     if (names.join("\n") === labels) return;
     labels = names.join("\n");
     const rowHeight = Math.min(22, Math.max(9, 440 / Math.max(1, rows.length)));

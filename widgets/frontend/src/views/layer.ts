@@ -1,6 +1,7 @@
 // All metrics of the chosen layer over steps.
-import { embed, named } from "../bokeh";
+import { embed, named, plainText } from "../bokeh";
 import { h, setText } from "../dom";
+import { formatNumber, layerLabel } from "../format";
 import type { MetricInfo } from "../generated/messages";
 import { colourRange, logTicks } from "../grid";
 import type { State } from "../store";
@@ -23,7 +24,7 @@ export async function layerView(host: Host, parent: HTMLElement): Promise<View> 
   return {
     charts: lines.map(({ chart }) => chart),
     update(state, { layer }) {
-      const all = state.layers.map(({ name }) => name);
+      const all = state.layers.map(layerLabel);
       if (all.join("\n") !== names) {
         names = all.join("\n");
         choice.replaceChildren(...all.map((name, index) => h("option", { value: index }, name)));
@@ -47,6 +48,7 @@ async function line(host: Host, metric: MetricInfo, parent: HTMLElement) {
   const source = named(chart, `layer/${metric.name}`);
 
   const dots = named(chart, "dots");
+  const axis = (chart.figure["left"] as Record<string, unknown>[])[0]!;
 
   function show(state: State, layer: number): void {
     const row = state.rows.get(metric.name)?.indexOf(layer) ?? -1;
@@ -57,7 +59,9 @@ async function line(host: Host, metric: MetricInfo, parent: HTMLElement) {
     const values = matrix.values.slice(row * matrix.columns, (row + 1) * matrix.columns);
     if (metric.scale === "log") {
       const [low, high] = colourRange(values as Float32Array, "log");
-      named(chart, "ticks")["ticks"] = logTicks(low, high);
+      const ticks = logTicks(low, high);
+      named(chart, "ticks")["ticks"] = ticks;
+      axis["major_label_overrides"] = new Map(ticks.map((tick) => [tick, plainText(host.bokeh, formatNumber(tick, 3))]));
     }
     source["data"] = { step: Float32Array.from(state.steps), value: drawable(values as Float32Array, metric.scale) };
     dots["visible"] = values.length <= MOST_DOTS;
