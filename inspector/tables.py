@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepseek.errors import DeepseekError
 from deepseek.inspector.record import TENSOR_KINDS, Finding, Frame, Layout, Site, StepRecord, TensorKind
@@ -115,10 +116,11 @@ def _by_site(frame: Frame) -> dict[int, tuple[int, dict[str, float]]]:
     }
 
 
-def _take(names: list[Any], index: np.ndarray[Any, np.dtype[np.uint32]]) -> np.ndarray[Any, Any]:
+def _take(names: list[Any], index: NDArray[np.uint32]) -> NDArray[Any]:
     lookup = np.empty(len(names), dtype=object)
     lookup[:] = names
-    return lookup[index]
+    taken: NDArray[Any] = lookup[index]
+    return taken
 
 
 def _table(rows: list[tuple[Any, ...]], columns: tuple[str, ...]) -> "pd.DataFrame":

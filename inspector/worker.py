@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Store(Protocol):
     def write(self, records: Sequence[StepRecord]) -> None:
         """Append steps durably."""
 
-    def close(self, state: str) -> None:
+    def close(self, state: Literal["closed", "interrupted"]) -> None:
         """Finish."""
 
 
@@ -83,7 +83,7 @@ class Worker:
         with self._drained:
             self._drained.wait_for(lambda: self._queue.empty() and not self._busy, timeout_s)
 
-    def close(self, state: str) -> None:
+    def close(self, state: Literal["closed", "interrupted"]) -> None:
         """Store what is queued, tell the listeners that it is over, and end the thread."""
         self.flush()
         self._closing = True

@@ -9,6 +9,10 @@ from deepseek.widgets.history import History
 from deepseek.widgets.live import LiveWidget
 from deepseek.widgets.static_picture import static_html, static_text
 
+SAVED_NOTE = (
+    "This picture stands in for the live view, which needs the Jupyter kernel that made it: run the cell again."
+)
+
 
 def show(recording: Recording) -> LiveWidget | None:
     """Display a recording: live where there is a browser, as a static picture in every notebook, else as text.
@@ -72,8 +76,9 @@ class StaticPicture:
             self._history.add(stored)
             html = static_html(self._recording, self._history)
             text = static_text(self._recording, self._history)
-        key = self._widget.key if self._widget else ""
-        return {"text/html": f'<div data-deepseek-static="{key}">{html}</div>', "text/plain": text}
+        if self._widget is not None:
+            html = f'<div data-deepseek-static="{self._widget.key}">{html}<p>{SAVED_NOTE}</p></div>'
+        return {"text/html": html, "text/plain": text}
 
 
 def _display(bundle: dict[str, Any], **options: Any) -> Any:

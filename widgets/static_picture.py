@@ -111,7 +111,7 @@ def _table_html(history: History) -> str:
     for index, site in enumerate(sites[:MOST_ROWS]):
         layout = history.layouts[int(history.flow.layouts[index])]
         numbers = dict(zip(FLOW_COLUMNS, history.flow.values[index].tolist(), strict=True))
-        cells = [site["site"], site["type"], " × ".join(map(str, layout.shape)), layout.dtype]
+        cells = [site["site"], site["type"], "×".join(map(str, layout.shape)), layout.dtype]
         cells += [f"{numbers[name]:.3g}" for name in SHOWN]
         rows.append("<tr>" + "".join(f"<td>{_safe(cell)}</td>" for cell in cells) + "</tr>")
     if not rows:

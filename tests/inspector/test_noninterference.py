@@ -6,10 +6,10 @@ import io
 import pytest
 import torch
 from torch import nn
-
-from deepseek.inspector import inspect
 from training import CASES, everything, make, train
 from zoo import Checkpointed
+
+from deepseek.inspector import inspect
 
 
 def hooks(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
@@ -43,11 +43,17 @@ def test_training_is_bit_equal(case, every, tmp_path):
 
 def test_no_hook_is_left_when_the_loop_raises(tmp_path):
     model, optimizer = make("cnn")
-    with pytest.raises(ZeroDivisionError), inspect(model, optimizer, every=1, run=tmp_path / "x.dsrun"):
-        outputs = model(torch.randn(4, 1, 8, 8))
-        raise ZeroDivisionError
+    held = []
+
+    def loop():
+        with inspect(model, optimizer, every=1, run=tmp_path / "x.dsrun"):
+            held.append(model(torch.randn(4, 1, 8, 8)))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        loop()
     assert hooks(model, optimizer) == 0
-    assert not outputs._backward_hooks
+    assert not held[0]._backward_hooks
 
 
 def test_unobserved_steps_carry_no_probe(tmp_path):

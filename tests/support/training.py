@@ -6,8 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-from zoo import CNN, GPT, MLP, SequenceClassifier, TransformerClassifier
+from zoo import CNN, MLP, SequenceClassifier, TransformerClassifier
 
 CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[], torch.Tensor]]] = {
     "mlp": (MLP, lambda: torch.randn(16, 64)),

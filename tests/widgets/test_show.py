@@ -31,7 +31,6 @@ def executed():
 
 def test_the_static_picture_shows_the_end_of_the_run(executed):
     (output,) = executed.cells[0].outputs
-    assert "data-deepseek-static" in output.data["text/html"]
     assert "finished · step 75" in output.data["text/html"]
     assert "data:image/png" in output.data["text/html"]
     assert "finished · step 75" in output.data["text/plain"]
