@@ -1,6 +1,7 @@
 """What a recording looks like in executed notebooks and plain scripts."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -43,6 +44,51 @@ def test_the_executed_notebook_stays_small(executed):
 
 def test_nothing_follows_the_cells_after_the_end(executed):
     assert executed.cells[3].outputs[0].data["text/plain"] == "0"
+
+
+class Shell:
+    """A stand-in for the interactive shell of a Jupyter kernel whose cell came from a browser."""
+
+    def __init__(self):
+        self.kernel = SimpleNamespace(get_parent=lambda: {"metadata": {"cellId": "a"}})
+        self.events = SimpleNamespace(register=self.register, unregister=self.unregister)
+        self.callbacks = []
+
+    def register(self, _event, callback):
+        self.callbacks.append(callback)
+
+    def unregister(self, _event, callback):
+        self.callbacks.remove(callback)
+
+
+class Output:
+    """One output of a cell."""
+
+    def __init__(self, bundle):
+        self.bundle = bundle
+
+    def update(self, bundle, **_):
+        self.bundle = bundle
+
+
+def test_a_browser_gets_the_widget_and_below_it_the_picture_that_it_hides(monkeypatch):
+    shell, outputs = Shell(), []
+    monkeypatch.setattr("deepseek.widgets.show._notebook_shell", lambda: shell)
+    monkeypatch.setattr(
+        "deepseek.widgets.show._display", lambda bundle, **_: outputs.append(Output(bundle)) or outputs[-1]
+    )
+    recording = SyntheticRecording(blocks=2)
+    widget = show(recording)
+    recording.advance(30)
+    recording.close()
+    (after_cell,) = shell.callbacks
+    after_cell(None)
+    live, static = (output.bundle for output in outputs)
+    assert live["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.model_id
+    assert f'data-deepseek-static="{widget.key}"' in static["text/html"]
+    assert "finished · step 30" in static["text/html"]
+    assert "run the cell again" in static["text/html"]
+    assert shell.callbacks == []
 
 
 def test_a_plain_script_gets_one_line(capsys):
