@@ -39,9 +39,9 @@ def _mlp() -> tuple[nn.Module, Callable[[nn.Module], torch.Tensor]]:
 
 
 MODELS = {
-    "gpt_6x256_8x128_tokens": (_gpt, 4, 12),
-    "resnet18_32x3x32x32": (_resnet, 4, 12),
-    "mlp_20x64": (_mlp, 60, 15),
+    "gpt_6x256_8x128_tokens": (_gpt, 2, 20),
+    "resnet18_32x3x32x32": (_resnet, 2, 20),
+    "mlp_20x64": (_mlp, 30, 20),
 }
 """Model, steps per block, rounds."""
 
