@@ -97,6 +97,7 @@ def _figure(**options: Any) -> figure:
     plot = figure(sizing_mode="stretch_width", toolbar_location=None, tools="", min_border=4, **options)
     plot.background_fill_color = plot.border_fill_color = plot.outline_line_color = None
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
+    plot.xaxis.ticker.min_interval = 1
     plot.axis.axis_label_text_font_style = "normal"
     plot.axis.minor_tick_line_color = None
     plot.axis.axis_line_color = None

@@ -2,7 +2,7 @@
 import type { Bokeh } from "./bokeh";
 import { h } from "./dom";
 import type { Setup } from "./generated/messages";
-import type { Store } from "./store";
+import type { State, Store } from "./store";
 import { colourChart, currentTheme, watchTheme } from "./theme";
 import { findingsView } from "./views/findings";
 import { flowView } from "./views/flow";
@@ -31,7 +31,7 @@ export async function mount(root: HTMLElement, bokeh: Bokeh, setup: Setup, store
   function draw(): void {
     frame = 0;
     if (store.state === null) return;
-    selection.layer ??= worstLayer(store.state.rows.get(metric!.name) ?? []);
+    selection.layer ??= firstLayer(store.state, selection.metric.name);
     for (const view of views) view.update(store.state, selection);
   }
   function schedule(): void {
@@ -65,7 +65,7 @@ export async function mount(root: HTMLElement, bokeh: Bokeh, setup: Setup, store
   };
 }
 
-/** The layer to start with: the first one that is measured. */
-function worstLayer(rows: readonly number[]): number | null {
-  return rows[0] ?? null;
+/** The layer to start with: the first one with this metric, if there is any. */
+function firstLayer({ rows, layers }: State, metric: string): number | null {
+  return rows.get(metric)?.[0] ?? (layers.length > 0 ? 0 : null);
 }

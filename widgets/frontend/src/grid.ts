@@ -60,10 +60,10 @@ export function colourRange(values: Float32Array, scale: "log" | "linear"): [num
   return [Math.max(low, high * 1e-9), high];
 }
 
-const MANTISSAS = [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 6], Array.from({ length: 36 }, (_, i) => (i + 4) / 4)];
+const MANTISSAS = [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 6]];
 const MOST_TICKS = 5;
 
-/** Round numbers between two positive ones, about evenly spaced on a log axis: at least two where that is possible. */
+/** Round numbers between two positive ones, about evenly spaced on a log axis: a few of them. */
 export function logTicks(low: number, high: number): number[] {
   const first = Math.floor(Math.log10(low));
   const decades = Array.from({ length: Math.ceil(Math.log10(high)) - first + 1 }, (_, index) => first + index);
@@ -74,5 +74,15 @@ export function logTicks(low: number, high: number): number[] {
     const every = Math.ceil(ticks.length / MOST_TICKS);
     if (ticks.length >= 3) return ticks.filter((_, index) => index % every === 0);
   }
-  return [low, high];
+  return linearTicks(low, high);
+}
+
+function linearTicks(low: number, high: number): number[] {
+  if (high <= low) return [low];
+  const rough = (high - low) / 3;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough)!;
+  const first = Math.ceil(low / step);
+  const ticks = Array.from({ length: Math.floor(high / step) - first + 1 }, (_, index) => (first + index) * step);
+  return ticks.map((tick) => Number(tick.toPrecision(6)));
 }

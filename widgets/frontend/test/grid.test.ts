@@ -45,6 +45,8 @@ describe("scales", () => {
     expect(logTicks(0.02, 30)).toEqual([0.1, 1, 10]);
     expect(logTicks(2e-4, 9e-4)).toEqual([2e-4, 3e-4, 4e-4, 6e-4]);
     expect(logTicks(1, 1e12).length).toBeLessThanOrEqual(5);
-    expect(logTicks(1.01, 1.02)).toEqual([1.01, 1.02]);
+    expect(logTicks(1.01, 1.02)).toEqual([1.01, 1.015, 1.02]);
+    expect(logTicks(7.9e-5, 1.21e-4)).toEqual([8e-5, 1e-4, 1.2e-4]);
+    expect(logTicks(2, 2)).toEqual([2]);
   });
 });

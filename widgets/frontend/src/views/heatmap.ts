@@ -12,13 +12,16 @@ const AXES_HEIGHT = 48;
 const LABEL_HEIGHT = 13;
 
 export async function heatmapView(host: Host, parent: HTMLElement): Promise<View> {
-  const plot = h("div", { class: "ds-plot", "data-testid": "heatmap", "data-updates": 0, "data-columns": 0 });
+  const label = "The chosen metric of every layer over steps, as colours";
+  const plot = h("div", { class: "ds-plot", role: "img", "aria-label": label, "data-testid": "heatmap" });
+  Object.assign(plot.dataset, { updates: "0", columns: "0" });
+  const none = h("p", { class: "ds-empty" });
   const tip = h("div", { class: "ds-tip", hidden: true });
   const hint = h("p", { class: "ds-hint" });
   const legend = h("p", { class: "ds-legend" }, h("span", { class: "ds-swatch" }), "NaN or infinite");
   const head = h("div", { class: "ds-section-head" }, h("h3", {}, "Layers over steps"), metricChoice(host));
   const foot = h("div", { class: "ds-foot" }, hint, legend);
-  const element = h("section", { class: "ds-card ds-heat" }, head, h("div", { class: "ds-stage" }, plot, tip), foot);
+  const element = h("section", { class: "ds-card ds-heat" }, head, h("div", { class: "ds-stage" }, none, plot, tip), foot);
   parent.append(element);
 
   const chart = await embed(host.bokeh, chartItem(host.setup, "heatmap"), plot);
@@ -92,6 +95,9 @@ export async function heatmapView(host: Host, parent: HTMLElement): Promise<View
       figure.x_range["start"] = grid.start;
       figure.x_range["end"] = grid.start + grid.span;
       const empty = grid.rows === 0 || matrix.columns === 0;
+      plot.hidden = empty;
+      none.hidden = !empty;
+      setText(none, `No ${metric.title} was measured yet.`);
       source["data"] = {
         image: empty ? [] : [image(host.bokeh, grid.values, grid.rows, grid.columns)],
         x: empty ? [] : [grid.start],

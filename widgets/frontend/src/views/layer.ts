@@ -29,6 +29,7 @@ export async function layerView(host: Host, parent: HTMLElement): Promise<View> 
         names = all.join("\n");
         choice.replaceChildren(...all.map((name, index) => h("option", { value: index }, name)));
       }
+      element.hidden = layer === null;
       if (layer === null) return;
       choice.value = String(layer);
       setText(type, state.layers[layer]?.type ?? "");
@@ -40,7 +41,7 @@ export async function layerView(host: Host, parent: HTMLElement): Promise<View> 
 }
 
 async function line(host: Host, metric: MetricInfo, parent: HTMLElement) {
-  const plot = h("div", { class: "ds-plot", title: metric.description });
+  const plot = h("div", { class: "ds-plot", role: "img", "aria-label": `${metric.title} over steps`, title: metric.description });
   const absent = h("p", { class: "ds-empty" }, `${metric.title}: not measured in this layer`);
   const cell = h("div", { class: "ds-line" }, plot, absent);
   parent.append(cell);

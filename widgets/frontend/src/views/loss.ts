@@ -6,7 +6,7 @@ import { chartItem, type Host, type View } from "./view";
 export async function lossView(host: Host, parent: HTMLElement): Promise<View> {
   const choice = h("select", { "aria-label": "logged value", "data-testid": "scalar-select" });
   const title = h("h3", {}, "Loss");
-  const plot = h("div", { class: "ds-plot", "data-testid": "loss" });
+  const plot = h("div", { class: "ds-plot", role: "img", "aria-label": "The logged value over steps", "data-testid": "loss" });
   const empty = h("p", { class: "ds-empty" }, "Nothing logged yet. Log values with session.log(loss=loss).");
   const head = h("div", { class: "ds-section-head" }, title, choice);
   const element = h("section", { class: "ds-card ds-loss" }, head, plot, empty);
