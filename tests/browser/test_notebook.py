@@ -6,6 +6,11 @@ pytestmark = pytest.mark.browser
 
 NOTEBOOK = "01_watch_a_training_run.ipynb"
 
+READY = """() =>
+  document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle' &&
+  window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'
+"""
+
 SAMPLER = """() => {
   window.samples = [];
   window.sampler = setInterval(() => {
@@ -31,9 +36,7 @@ def notebook(lab, watched):
     page = watched.page
     page.goto(lab.address(NOTEBOOK))
     page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=60_000)
-    page.wait_for_function(
-        "() => document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'", timeout=60_000
-    )
+    page.wait_for_function(READY, timeout=60_000)
     page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
     page.locator(".jp-NotebookPanel .jp-CodeCell").first.click()
     return watched
@@ -41,9 +44,9 @@ def notebook(lab, watched):
 
 def test_the_figures_move_while_the_training_cell_runs(notebook, artifacts, lab):
     page = notebook.page
-    run_cells(page, 1)
+    run_cells(page, 3)
     page.evaluate(SAMPLER)
-    run_cells(page, 2)
+    run_cells(page, 1)
     page.wait_for_selector("[data-testid=heatmap]", timeout=30_000)
     page.screenshot(path=artifacts / "lab-while-training.png")
     running = [sample for sample in page.evaluate("() => window.samples") if sample[2]]
@@ -52,7 +55,7 @@ def test_the_figures_move_while_the_training_cell_runs(notebook, artifacts, lab)
 
     click_on_a_layer(page)
     page.screenshot(path=artifacts / "lab-layer.png")
-    run_cells(page, 6)
+    run_cells(page, 7)
     page.wait_for_selector("[data-testid=finding]", timeout=60_000)
     finding = page.locator("[data-testid=finding]").first
     assert "0.weight" in finding.inner_text()

@@ -12,6 +12,9 @@ import { layerView } from "./views/layer";
 import { lossView } from "./views/loss";
 import type { Host, Selection, View } from "./views/view";
 
+/** Between two drawings of news: a drawing takes tens of milliseconds of a core that training may need. */
+const PAUSE_MS = 250;
+
 /** Draws everything into an element that is in the page; returns a function that takes it away again. */
 export async function mount(root: HTMLElement, bokeh: Bokeh, setup: Setup, store: Store): Promise<() => void> {
   root.className = "deepseek-widget";
@@ -27,15 +30,22 @@ export async function mount(root: HTMLElement, bokeh: Bokeh, setup: Setup, store
   root.replaceChildren(page);
 
   let frame = 0;
+  let timer = 0;
+  let drawn = 0;
   const views: View[] = [];
   function draw(): void {
     frame = 0;
+    drawn = performance.now();
     if (store.state === null) return;
     selection.layer ??= firstLayer(store.state, selection.metric.name);
     for (const view of views) view.update(store.state, selection);
   }
   function schedule(): void {
     if (frame === 0) frame = requestAnimationFrame(draw);
+  }
+  function scheduleNews(): void {
+    if (timer !== 0) return;
+    timer = window.setTimeout(() => ((timer = 0), schedule()), Math.max(0, drawn + PAUSE_MS - performance.now()));
   }
 
   const columns = h("div", { class: "ds-columns" });
@@ -56,9 +66,10 @@ export async function mount(root: HTMLElement, bokeh: Bokeh, setup: Setup, store
   };
   recolour();
   draw();
-  const stops = [watchTheme(recolour), store.subscribe(schedule)];
+  const stops = [watchTheme(recolour), store.subscribe(scheduleNews)];
   return () => {
     cancelAnimationFrame(frame);
+    clearTimeout(timer);
     for (const stop of stops) stop();
     for (const view of views) view.remove?.();
     root.replaceChildren();
