@@ -26,7 +26,8 @@ def vanishing_gradient(window: Window) -> Iterable[Finding]:
 
     The measure is the root mean square of the gradient's elements, so that layers of any size compare; its median over
     the window must lie under ``DEPTH_RATIO`` times that of a layer nearer to the loss. Nothing absolute enters: a
-    model trained with a tiny loss is not accused. The finding names the weight nearest to the input.
+    model trained with a tiny loss is not accused. A gradient that vanishes does so towards the input: a single layer
+    in the middle is accused only when nothing at all reaches it. The finding names the weight nearest to the input.
     """
     if window.observed % JUDGE_EVERY:
         return
@@ -36,7 +37,7 @@ def vanishing_gradient(window: Window) -> Iterable[Finding]:
     deeper = np.append(np.maximum.accumulate(rms[::-1])[::-1][1:], np.nan)
     ratio = np.divide(rms, deeper, out=np.full_like(rms, np.nan), where=deeper > 0)
     small = np.flatnonzero(ratio < DEPTH_RATIO)
-    if len(small):
+    if len(small) and (small[0] == 0 or rms[small[0]] == 0):
         yield _vanishing(window, weights, rms, ratio, small)
 
 

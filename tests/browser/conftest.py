@@ -1,4 +1,4 @@
-"""One JupyterLab server and one Chromium for all browser tests."""
+"""One JupyterLab server for all browser tests."""
 
 import os
 import secrets
@@ -14,17 +14,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ARTIFACTS = ROOT / "tests" / "artifacts"
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @dataclass
@@ -48,36 +37,21 @@ class Watched:
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """Start a real Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="session")
 def lab(tmp_path_factory):
     """Start a real JupyterLab on a copy of the notebooks."""
-    folder = tmp_path_factory.mktemp("lab")
+    folder, home = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("home")
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
         shutil.copy(notebook, folder)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     token = secrets.token_hex(16)
+    settings = home / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"fetchNews": "false"}')
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}"]
     command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--ip=127.0.0.1"]
-    command += [
-        "--LabApp.expose_app_in_browser=True",
-        "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    ]
-    home = tmp_path_factory.mktemp("home")
+    command += ["--LabApp.expose_app_in_browser=True"]
     environment = os.environ | {
         "JUPYTER_CONFIG_DIR": str(home),
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
@@ -105,13 +79,6 @@ def watched(browser):
     page.on("console", lambda message: result.errors.append(message.text) if message.type == "error" else None)
     yield result
     context.close()
-
-
-@pytest.fixture(scope="session")
-def artifacts():
-    """Return the folder in which screenshots are kept."""
-    ARTIFACTS.mkdir(exist_ok=True)
-    return ARTIFACTS
 
 
 def _wait_for(url: str, server: subprocess.Popen, seconds: float = 60) -> None:

@@ -5,6 +5,7 @@ import pytest
 pytestmark = pytest.mark.browser
 
 NOTEBOOK = "01_watch_a_training_run.ipynb"
+SETUP, TRAIN_GOOD, TRAIN_SICK = 1, 3, 10
 
 READY = """() =>
   document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle' &&
@@ -25,10 +26,15 @@ SAMPLER = """() => {
 }"""
 
 
-def run_cells(page, count):
-    """Run the next cells one after the other, each to its end."""
-    for _ in range(count):
-        page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-cell-and-select-next')")
+def run_cell(page, index):
+    """Run one cell of the notebook to its end."""
+    page.evaluate(
+        """async index => {
+          window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
+          await window.jupyterapp.commands.execute('notebook:run-cell');
+        }""",
+        index,
+    )
 
 
 @pytest.fixture
@@ -38,24 +44,24 @@ def notebook(lab, watched):
     page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=60_000)
     page.wait_for_function(READY, timeout=60_000)
     page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
-    page.locator(".jp-NotebookPanel .jp-CodeCell").first.click()
     return watched
 
 
 def test_the_figures_move_while_the_training_cell_runs(notebook, artifacts, lab):
     page = notebook.page
-    run_cells(page, 3)
+    run_cell(page, SETUP)
     page.evaluate(SAMPLER)
-    run_cells(page, 1)
+    run_cell(page, TRAIN_GOOD)
     page.wait_for_selector("[data-testid=heatmap]", timeout=30_000)
     page.screenshot(path=artifacts / "lab-while-training.png")
+
     running = [sample for sample in page.evaluate("() => window.samples") if sample[2]]
     assert len({updates for updates, _, _ in running}) >= 6, running[-5:]
     assert len({step for _, step, _ in running}) >= 5
 
     click_on_a_layer(page)
     page.screenshot(path=artifacts / "lab-layer.png")
-    run_cells(page, 7)
+    run_cell(page, TRAIN_SICK)
     page.wait_for_selector("[data-testid=finding]", timeout=60_000)
     finding = page.locator("[data-testid=finding]").first
     assert "0.weight" in finding.inner_text()

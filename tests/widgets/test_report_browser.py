@@ -1,9 +1,5 @@
 """The report in a real Chromium, opened from disk without a network."""
 
-import os
-import shutil
-from pathlib import Path
-
 import pytest
 from payloads import PAYLOADS
 from synthetic import SyntheticRecording
@@ -11,22 +7,6 @@ from synthetic import SyntheticRecording
 from deepseek.widgets.report import write_report
 
 pytestmark = pytest.mark.browser
-
-ARTIFACTS = Path(__file__).parents[1] / "artifacts"
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture
@@ -66,7 +46,7 @@ def columns(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_draws_the_run(open_report, scheme):
+def test_it_draws_the_run(open_report, scheme, artifacts):
     page = open_report(recorded(), scheme)
     assert columns(page) == 120
     assert page.text_content("[data-testid=header-step]") == "120"
@@ -75,8 +55,7 @@ def test_it_draws_the_run(open_report, scheme):
     assert page.locator("[data-testid=finding]").count() == 1
     assert not page.is_visible("#deepseek-summary")
     page.wait_for_timeout(500)
-    ARTIFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTIFACTS / f"report-{scheme}.png", full_page=True)
+    page.screenshot(path=artifacts / f"report-{scheme}.png", full_page=True)
 
 
 def test_a_click_on_a_layer_shows_its_lines(open_report):

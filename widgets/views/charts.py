@@ -10,6 +10,7 @@ import numpy as np
 from bokeh.embed import json_item
 from bokeh.models import (
     BasicTicker,
+    BasicTickFormatter,
     BoxAnnotation,
     ColorBar,
     ColumnDataSource,
@@ -18,6 +19,7 @@ from bokeh.models import (
     LogColorMapper,
     LogTicker,
     NumeralTickFormatter,
+    PrintfTickFormatter,
     Range1d,
 )
 from bokeh.palettes import Viridis256
@@ -109,11 +111,12 @@ def _figure(**options: Any) -> figure:
 
 
 def _color_bar(scale: str, colors: LogColorMapper | LinearColorMapper) -> ColorBar:
-    ticker = LogTicker() if scale == "log" else BasicTicker(desired_num_ticks=5)
+    log = scale == "log"
     return ColorBar(
         name=f"{scale}_bar",
         color_mapper=colors,
-        ticker=ticker,
+        ticker=LogTicker() if log else BasicTicker(desired_num_ticks=5),
+        formatter=PrintfTickFormatter(format="%.0e") if log else BasicTickFormatter(),
         width=10,
         padding=4,
         label_standoff=6,
