@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +16,7 @@ from deepseek.errors import DeepseekError, RunFileError
 from deepseek.inspector.governor import Governor
 from deepseek.inspector.probes import Attachment
 from deepseek.inspector.record import TENSOR_KINDS, Finding, Layout, Site, StepRecord
-from deepseek.inspector.recorder import Recorder
+from deepseek.inspector.recorder import Recorder, log
 from deepseek.inspector.recording import Overhead, Status
 from deepseek.inspector.rules import Judge, Rule
 from deepseek.inspector.run import Run, Viewable, Viewer
@@ -24,6 +25,7 @@ from deepseek.inspector.sites import SiteFilter, SiteTable
 from deepseek.inspector.steps import Steps
 from deepseek.inspector.tables import check_kind
 from deepseek.inspector.worker import Listener, Worker
+from deepseek.kernels.summary import implementation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +52,8 @@ class Session(Viewable):
         run: str | Path | None,
         viewer: Viewer | None,
     ) -> None:
+        if implementation() == "torch":
+            _say_that_summaries_are_slow()
         self._viewer = viewer
         self._meta = describe(model, optimizer)
         self._recorder = Recorder(SiteTable())
@@ -246,6 +250,14 @@ def _check(model: Any, optimizer: Any, budget: Any, every: Any, kinds: Sequence[
         raise DeepseekError(f"`every` must be a whole number of steps from 1, not {every!r}.")
     if unknown := [kind for kind in kinds if kind not in TENSOR_KINDS]:
         raise DeepseekError(f"Unknown kind {unknown[0]!r} in `kinds`. Known are: {', '.join(TENSOR_KINDS)}.")
+
+
+@cache
+def _say_that_summaries_are_slow() -> None:
+    log.warning(
+        "deepseek: the native part is not installed (it needs a C compiler at installation), so summaries are computed "
+        "by torch: right, but many times slower. `deepseek doctor` tells how to get it."
+    )
 
 
 def _scalar(name: str, value: Any) -> float | torch.Tensor:

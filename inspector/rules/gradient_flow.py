@@ -42,7 +42,10 @@ def vanishing_gradient(window: Window) -> Iterable[Finding]:
 
 
 def exploding_gradient(window: Window) -> Iterable[Finding]:
-    """Compare each weight's gradient with the layers behind it, and with its own size in the first steps."""
+    """Compare the gradients with the largest one of the first steps, and the input's end with the loss's end.
+
+    The largest counts, because a layer that begins to learn after its gradient had vanished is not exploding.
+    """
     if window.observed % JUDGE_EVERY:
         return
     newest = list(window.records)[-JUDGE_EVERY:]
@@ -50,10 +53,10 @@ def exploding_gradient(window: Window) -> Iterable[Finding]:
     if len(weights) < 1:
         return
     first = median(window.column("gradient", "rms", window.baseline))[weights]
-    growth = np.divide(rms, first, out=np.full_like(rms, np.nan), where=first > 0)
-    if np.nanmax(growth, initial=0.0) > GROWTH:
-        worst = int(np.nanargmax(growth))
-        yield _exploding(window, weights[worst], rms[worst], first[worst], "its size in the first steps")
+    worst = int(np.argmax(rms))
+    largest = np.nanmax(first, initial=0.0)
+    if 0 < largest * GROWTH < rms[worst]:
+        yield _exploding(window, weights[worst], rms[worst], largest, "the largest one in the first steps")
     elif len(weights) >= 3 and rms[-1] > 0 and rms[0] / rms[-1] > 1 / DEPTH_RATIO:
         yield _exploding(window, weights[0], rms[0], rms[-1], f"that of {window.sites[weights[-1]].name}")
 

@@ -54,6 +54,21 @@ def test_exploding_gradient_from_a_large_learning_rate(tmp_path):
     assert "learning rate" in finding.fix
 
 
+def test_a_vanished_gradient_that_recovers_is_not_exploding(tmp_path):
+    torch.manual_seed(0)
+    model = MLP(depth=8, activation=nn.Sigmoid)
+
+    def batch(step):
+        if step == 20:
+            for module in model.modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.xavier_normal_(module.weight, gain=4.0)
+        return vectors(step)
+
+    found = findings(tmp_path, model, batch, classify, steps=40)
+    assert {finding.rule for finding in found} == {"vanishing_gradient"}
+
+
 @pytest.mark.parametrize("model", [MLP, FunctionalMLP])
 def test_dead_units_of_module_and_functional_rectifiers(model, tmp_path):
     torch.manual_seed(0)

@@ -7,6 +7,7 @@ from training import CASES, make, train
 
 from deepseek.errors import RunFileError
 from deepseek.inspector import inspect, open_run, worker
+from deepseek.inspector import session as session_module
 from deepseek.inspector.runfile import RunWriter
 
 
@@ -96,3 +97,12 @@ def test_the_default_run_file_goes_to_runs_and_elsewhere_when_that_is_read_only(
         train(model, optimizer, CASES["mlp"][1], 1, session)
     assert open_run(session.path).status.step == 1
     assert session.path.parent.name.startswith("deepseek-runs-")
+
+
+def test_a_missing_native_part_is_mentioned_once(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(session_module, "implementation", lambda: "torch")
+    session_module._say_that_summaries_are_slow.cache_clear()
+    for index in range(2):
+        model, optimizer = make("mlp")
+        inspect(model, optimizer, run=tmp_path / f"{index}.dsrun").close()
+    assert ["native part is not installed" in record.getMessage() for record in caplog.records] == [True]
