@@ -1,5 +1,6 @@
 """Showing a recording in whatever place the code runs: a notebook, an executed notebook, a plain script."""
 
+import logging
 import sys
 import threading
 from typing import Any
@@ -8,6 +9,8 @@ from deepseek.inspector.recording import Recording
 from deepseek.widgets.history import History
 from deepseek.widgets.live import LiveWidget
 from deepseek.widgets.static_picture import static_html, static_text
+
+log = logging.getLogger("deepseek")
 
 SAVED_NOTE = (
     "This picture stands in for the live view, which needs the Jupyter kernel that made it: run the cell again."
@@ -59,13 +62,22 @@ class StaticPicture:
         shell.events.register("post_run_cell", self._after_cell)
 
     def _after_cell(self, _result: Any) -> None:
+        try:
+            running = self._refresh()
+        except Exception as error:  # noqa: BLE001  a broken picture must not disturb the user's cells
+            running = False
+            log.warning("deepseek: the saved picture is no longer brought up to date (%s)", error)
+        if not running:
+            self._shell.events.unregister("post_run_cell", self._after_cell)
+
+    def _refresh(self) -> bool:
+        """Bring picture and widget up to date; return whether there is more to come."""
         status = self._recording.status
         if self._shown != (status.state, status.step):
             self._handle.update(self._bundle(), raw=True)
             if self._widget is not None:
                 self._widget.settle()
-        if status.state != "running":
-            self._shell.events.unregister("post_run_cell", self._after_cell)
+        return status.state == "running"
 
     def _bundle(self) -> dict[str, str]:
         status = self._recording.status

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import os
+import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -100,11 +101,13 @@ def _tensorboard(model: nn.Module, optimizer: Any, folder: Path) -> Iterator[Ste
     writer.close()
 
 
-WATCHERS: dict[str, Watch] = {
-    "bare": _bare,
+OURS: dict[str, Watch] = {
     "deepseek every=1, activations and gradients": _deepseek(every=1, kinds=_THREE_KINDS),
     "deepseek every=1, everything": _deepseek(every=1),
     "deepseek budget=0.05": _deepseek(),
+}
+
+PEERS: dict[str, Watch] = {
     "wandb.watch(log='all', log_freq=1)": _wandb,
     "TensorBoard histograms of activations and gradients": _tensorboard,
 }
@@ -116,20 +119,32 @@ def run() -> dict[str, Any]:
 
 
 def _compare(make: Callable[[], Any], steps: int, rounds: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        blocks = {name: stack.enter_context(_block(make, watch, Path(folder), steps)) for name, watch in _installed()}
-        times: dict[str, list[float]] = {name: [] for name in blocks}
-        gc.collect()
-        for index in range(rounds + 1):
-            for name, block in blocks.items():
-                elapsed = block()
-                if index:
-                    times[name].append(elapsed)
-    bare = times["bare"]
-    result = {name: _ratio(measured, bare) for name, measured in times.items()}
-    if (torchlens := _torchlens(make, bare)) is not None:
+    # The peers leave threads and cold caches behind, which would slow whoever comes next: a group of their own.
+    ours = _times(make, OURS, steps, rounds)
+    peers = _times(make, dict(_installed()), steps, rounds // 3)
+    result = {name: _ratio(measured, ours["bare"]) for name, measured in ours.items()}
+    result |= {name: _ratio(measured, peers["bare"]) for name, measured in peers.items() if name != "bare"}
+    if (torchlens := _torchlens(make, ours["bare"])) is not None:
         result["TorchLens trace (forward only, relative to the whole bare step)"] = torchlens
     return result
+
+
+def _times(make: Callable[[], Any], watchers: dict[str, Watch], steps: int, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds per step of each tool and of the bare step, by round; the order changes from round to round."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        contestants = {"bare": _bare} | watchers
+        blocks = {
+            name: stack.enter_context(_block(make, watch, Path(folder), steps)) for name, watch in contestants.items()
+        }
+        times: dict[str, list[float]] = {name: [] for name in blocks}
+        order = random.Random(0)
+        gc.collect()
+        for index in range(rounds + 1):
+            for name in order.sample(list(blocks), len(blocks)):
+                elapsed = blocks[name]()
+                if index:
+                    times[name].append(elapsed)
+    return times
 
 
 @contextlib.contextmanager
@@ -139,12 +154,16 @@ def _block(make: Callable[[], Any], watch: Watch, folder: Path, steps: int) -> I
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     with watch(model, optimizer, folder) as settle:
 
+        def step() -> None:
+            optimizer.zero_grad()
+            loss(model).backward()
+            optimizer.step()
+
         def block() -> float:
+            step()
             started = time.perf_counter()
             for _ in range(steps):
-                optimizer.zero_grad()
-                loss(model).backward()
-                optimizer.step()
+                step()
             elapsed = (time.perf_counter() - started) / steps
             settle()
             return elapsed * 1e3
@@ -153,7 +172,7 @@ def _block(make: Callable[[], Any], watch: Watch, folder: Path, steps: int) -> I
 
 
 def _installed() -> Iterator[tuple[str, Watch]]:
-    for name, watch in WATCHERS.items():
+    for name, watch in PEERS.items():
         package = {_wandb: "wandb", _tensorboard: "tensorboard"}.get(watch)
         with contextlib.suppress(ImportError):
             if package:
@@ -176,7 +195,7 @@ def _torchlens(make: Callable[[], Any], bare: list[float]) -> dict[str, float] |
     times = []
     for _ in range(3):
         started = time.perf_counter()
-        torchlens.log_forward_pass(fresh, inputs)
+        torchlens.trace(fresh, inputs)
         times.append((time.perf_counter() - started) * 1e3)
     return _ratio(times, bare)
 

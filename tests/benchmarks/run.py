@@ -1,4 +1,4 @@
-"""``make bench``: runs the benchmarks and writes their results as JSON beside this file."""
+"""``make bench``: runs the benchmarks, writes their results as JSON beside this file and quotes them in the README."""
 
 import importlib.util
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).parent
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 NAMES = ("summary", "overhead")
 
 
@@ -21,6 +22,27 @@ def main(names: list[str]) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(result, indent=2) + "\n")
         print(json.dumps(result, indent=2))
+        if name == "overhead":
+            quote()
+
+
+def quote() -> None:
+    """Bring the README's table of overheads up to date."""
+    results = json.loads((HERE / "results" / "overhead.json").read_text())["results"]
+    names = list(dict.fromkeys(name for tools in results.values() for name in tools if name != "bare"))
+    lines = ["| | " + " | ".join(results) + " |", "|---" * (len(results) + 1) + "|"]
+    lines += [
+        f"| {name} | " + " | ".join(_cell(tools.get(name)) for tools in results.values()) + " |" for name in names
+    ]
+    readme = HERE.parents[1] / "README.md"
+    before, rest = readme.read_text().split(BEGIN)
+    readme.write_text(before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + rest.split(END)[1])
+
+
+def _cell(result) -> str:
+    if result is None:
+        return ""
+    return f"{result['ratio']:.2f} ({result['quartile_low']:.2f}-{result['quartile_high']:.2f})"
 
 
 def _load(name):

@@ -26,15 +26,17 @@ SAMPLER = """() => {
 }"""
 
 
-def run_cell(page, index):
-    """Run one cell of the notebook to its end."""
-    page.evaluate(
-        """async index => {
-          window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
-          await window.jupyterapp.commands.execute('notebook:run-cell');
-        }""",
-        index,
-    )
+START = """index => {
+  window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
+  window.cellEnd = window.jupyterapp.commands.execute('notebook:run-cell');
+}"""
+
+
+def run_cell(page, index, meanwhile=lambda: None):
+    """Run one cell of the notebook to its end; ``meanwhile`` is called while it runs."""
+    page.evaluate(START, index)
+    meanwhile()
+    page.evaluate("async () => { await window.cellEnd; }")
 
 
 @pytest.fixture
@@ -51,10 +53,12 @@ def test_the_figures_move_while_the_training_cell_runs(notebook, artifacts, lab)
     page = notebook.page
     run_cell(page, SETUP)
     page.evaluate(SAMPLER)
-    run_cell(page, TRAIN_GOOD)
-    page.wait_for_selector("[data-testid=heatmap]", timeout=30_000)
-    page.screenshot(path=artifacts / "lab-while-training.png")
 
+    def look():
+        page.wait_for_selector("[data-testid=heatmap]", timeout=30_000)
+        page.screenshot(path=artifacts / "lab-while-training.png")
+
+    run_cell(page, TRAIN_GOOD, meanwhile=look)
     running = [sample for sample in page.evaluate("() => window.samples") if sample[2]]
     assert len({updates for updates, _, _ in running}) >= 6, running[-5:]
     assert len({step for _, step, _ in running}) >= 5

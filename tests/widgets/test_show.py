@@ -94,3 +94,21 @@ def test_a_browser_gets_the_widget_and_below_it_the_picture_that_it_hides(monkey
 def test_a_plain_script_gets_one_line(capsys):
     assert show(SyntheticRecording(blocks=1)) is None
     assert capsys.readouterr().out == "DigitsCNN · running · step 0 · 0 steps dropped\n"
+
+
+def test_a_broken_picture_is_reported_once_and_leaves_the_cells_alone(monkeypatch, caplog):
+    shell = Shell()
+    monkeypatch.setattr("deepseek.widgets.show._notebook_shell", lambda: shell)
+    monkeypatch.setattr("deepseek.widgets.show._display", lambda bundle, **_: Output(bundle))
+    recording = SyntheticRecording(blocks=1)
+    show(recording)
+    recording.advance(3)
+
+    def broken(*_):
+        raise RuntimeError("no fonts")
+
+    monkeypatch.setattr("deepseek.widgets.show.static_html", broken)
+    (after_cell,) = shell.callbacks
+    after_cell(None)
+    assert shell.callbacks == []
+    assert ["no fonts" in record.getMessage() for record in caplog.records] == [True]
