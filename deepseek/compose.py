@@ -32,6 +32,7 @@ def inspect(
         model: The model to watch.
         optimizer: The optimizer that updates it.
         budget: Largest share of the step time that watching may cost (0.05 = 5 %), measured by itself.
+            The first five steps are always observed.
         every: Observe each ``every``-th step instead of keeping to the budget; 1 observes each step.
         sites: What to watch: None for all leaf modules and parameters, a glob over module names, or a
             function of a module's name and the module.

@@ -11,6 +11,9 @@ from deepseek.inspector.recording import Overhead
 WINDOW = 100
 """Number of past steps that measurements of cost look at."""
 
+FIRST_STEPS = 5
+"""Steps at the start of a run that are observed whatever they cost: most faults show there, and rules need a few."""
+
 _MAX_CADENCE = 1000
 _FEWEST = 5
 
@@ -38,9 +41,11 @@ class Governor:
         self._timings: deque[Timing] = deque(maxlen=WINDOW)
         self._costs: deque[float] = deque(maxlen=_FEWEST)
         self._since_observed = 0
+        self._steps = 0
 
     def add(self, timing: Timing) -> None:
         """Account for a finished step."""
+        self._steps += 1
         self._since_observed = 1 if timing.observed else self._since_observed + 1
         if isnan(timing.wall_ms):
             return
@@ -54,7 +59,8 @@ class Governor:
 
     def observe_next(self) -> bool:
         """Whether the next step should be observed."""
-        return self._since_observed >= self._cadence
+        starting = self._every is None and self._steps < FIRST_STEPS
+        return starting or self._since_observed >= self._cadence
 
     @property
     def steps_per_second(self) -> float:

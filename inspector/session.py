@@ -198,7 +198,7 @@ def inspect(
         model: The model to watch.
         optimizer: The optimizer that trains it.
         budget: Largest share of step time that watching may cost, measured by the session itself, which then observes
-            as many steps as fit.
+            as many steps as fit. The first five are always observed.
         every: Observe each ``every``-th step instead, whatever it costs.
         sites: None for the outputs of all leaf modules and all parameters; a glob over module names, such as
             ``"encoder.*"``; or a callable ``(name, module) -> bool``.

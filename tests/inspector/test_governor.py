@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from deepseek.inspector.governor import Governor, Timing, measure_overhead
+from deepseek.inspector.governor import FIRST_STEPS, Governor, Timing, measure_overhead
 
 
 def simulate(governor, steps, bare_ms, cost_ms):
@@ -20,7 +20,8 @@ def simulate(governor, steps, bare_ms, cost_ms):
 @pytest.mark.parametrize(("bare_ms", "cost_ms", "share"), [(10.0, 0.4, 1.0), (10.0, 2.0, 0.25), (1.0, 5.0, 0.01)])
 def test_observed_share_follows_cost_and_budget(bare_ms, cost_ms, share):
     governor = Governor(0.05, None)
-    governor.add(Timing(math.nan, cost_ms, True))
+    for _ in range(FIRST_STEPS):
+        governor.add(Timing(math.nan, cost_ms, True))
     assert simulate(governor, 1000, bare_ms, cost_ms) == pytest.approx(share, rel=0.1)
 
 
@@ -50,3 +51,9 @@ def test_overhead_is_self_timed_where_every_step_is_observed():
 
 def test_overhead_is_unknown_at_first():
     assert measure_overhead([Timing(11.0, 1.0, True)] * 4) is None
+
+
+def test_the_first_steps_are_observed_whatever_they_cost():
+    governor = Governor(0.05, None)
+    observed = [simulate(governor, 1, 1.0, 100.0) for _ in range(FIRST_STEPS + 3)]
+    assert observed == [1.0] * FIRST_STEPS + [0.0] * 3
