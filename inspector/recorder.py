@@ -11,6 +11,9 @@ from deepseek.kernels.summary import summarize_row
 
 log = logging.getLogger("deepseek")
 
+MAX_STEP_ROWS = 20_000
+"""Rows of one kind that a step may have; what comes after them is left out."""
+
 Payload = bytes | torch.Tensor
 Row = tuple[int, int, int, Payload]
 """Site id, call, layout id and the summary: packed on the host, or still on its way from the accelerator."""
@@ -33,16 +36,28 @@ class Recorder:
         self.calls: dict[tuple[str, int], int] = {}
         self._layouts: dict[tuple[torch.dtype, torch.Size], Layout] = {}
         self._new_layouts: list[Layout] = []
-        self._failed: set[str] = set()
+        self._said: set[str] = set()
 
     def add(self, kind: TensorKind, site: int, call: int, tensor: torch.Tensor) -> None:
-        """Summarise ``tensor`` and keep the row."""
-        self.add_row(kind, site, call, tensor, summarize_row(tensor))
+        """Summarise ``tensor`` and keep the row, unless the step has too many of this kind already."""
+        if self.has_room(kind):
+            self.add_row(kind, site, call, tensor, summarize_row(tensor))
 
     def add_row(self, kind: TensorKind, site: int, call: int, tensor: torch.Tensor, payload: Payload) -> None:
         """Keep a row that was summarised already; ``tensor`` gives its layout."""
         layout = self._layouts.get((tensor.dtype, tensor.shape)) or self._add_layout(tensor)
         self.rows[kind].append((site, call, layout.id, payload))
+
+    def has_room(self, kind: TensorKind) -> bool:
+        """Whether the step in progress may take one more row of this kind; says once when it may not."""
+        if len(self.rows[kind]) < MAX_STEP_ROWS:
+            return True
+        self._warn_once(
+            "room",
+            f"one step has more than {MAX_STEP_ROWS:,} tensors of one kind (many forwards without optimizer.step()?); "
+            "the others are not recorded",
+        )
+        return False
 
     def next_call(self, kind: str, site: int) -> int:
         """Count a use of the site within this step, from 0."""
@@ -70,14 +85,12 @@ class Recorder:
 
     def failed(self, part: str, error: BaseException) -> None:
         """Say once that a part of the inspector failed and is off from now on; training goes on."""
-        if part not in self._failed:
-            self._failed.add(part)
-            log.warning(
-                "deepseek: %s failed and is switched off (%s: %s). Your training is not affected.",
-                part,
-                type(error).__name__,
-                error,
-            )
+        self._warn_once(part, f"{part} failed and is switched off ({type(error).__name__}: {error})")
+
+    def _warn_once(self, key: str, fact: str) -> None:
+        if key not in self._said:
+            self._said.add(key)
+            log.warning("deepseek: %s. Your training is not affected.", fact)
 
     def _add_layout(self, tensor: torch.Tensor) -> Layout:
         shape = tuple(int(size) for size in tensor.shape)

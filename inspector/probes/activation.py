@@ -38,7 +38,7 @@ class ActivationProbe(Probe):
     def _observe_tensor(self, site: int, call: int, tensor: torch.Tensor, recomputed: bool) -> None:
         if self.outputs and not recomputed:
             self.recorder.add("activation", site, call, tensor)
-        if self.gradients and tensor.requires_grad:
+        if self.gradients and tensor.requires_grad and self.recorder.has_room("activation"):
             self.handles.append(tensor.register_hook(OutputGradientProbe(self.recorder, site, call)))
 
 

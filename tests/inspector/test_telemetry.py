@@ -220,3 +220,17 @@ def test_a_session_can_be_read_before_its_first_step(tmp_path):
         assert len(session.frame("activation")) == 0
         assert len(session.summary()) == 0
         assert open_run(tmp_path / "x.dsrun").status.state == "running"
+
+
+def test_forwards_without_a_step_fill_no_more_than_a_bounded_frame(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("deepseek.inspector.recorder.MAX_STEP_ROWS", 100)
+    model, optimizer = make("mlp")
+    with inspect(model, optimizer, every=1, run=tmp_path / "x.dsrun") as session:
+        for _ in range(50):
+            outputs = model(torch.randn(4, 64))
+        outputs.sum().backward()
+        optimizer.step()
+        train(model, optimizer, CASES["mlp"][1], 1)
+        rows = session.frame("activation")
+    assert list(rows.groupby("step").size()) == [100, 9]
+    assert ["more than 100 tensors" in record.getMessage() for record in caplog.records] == [True]
