@@ -26,19 +26,24 @@ def vanishing_gradient(window: Window) -> Iterable[Finding]:
 
     The measure is the root mean square of the gradient's elements, so that layers of any size compare; its median over
     the window must lie under ``DEPTH_RATIO`` times that of a layer nearer to the loss. Nothing absolute enters: a
-    model trained with a tiny loss is not accused. A gradient that vanishes does so towards the input: a single layer
-    in the middle is accused only when nothing at all reaches it. The finding names the weight nearest to the input.
+    model trained with a tiny loss is not accused. A gradient that vanishes does so towards the input: a layer with
+    something before it that learns well (the queries of an attention that is still uniform, behind an embedding) is
+    accused only when no gradient at all reaches it. The finding names the weight nearest to the input.
     """
     if window.observed % JUDGE_EVERY:
         return
-    weights, rms = _weights_by_depth(window, median(window.column("gradient", "rms")))
+    everything = median(window.column("gradient", "rms"))
+    weights, rms = _weights_by_depth(window, everything)
     if len(weights) < 3:
         return
     deeper = np.append(np.maximum.accumulate(rms[::-1])[::-1][1:], np.nan)
     ratio = np.divide(rms, deeper, out=np.full_like(rms, np.nan), where=deeper > 0)
     small = np.flatnonzero(ratio < DEPTH_RATIO)
-    if len(small) and (small[0] == 0 or rms[small[0]] == 0):
-        yield _vanishing(window, weights, rms, ratio, small)
+    if len(small):
+        first = int(small[0])
+        before = [site.id for site in window.sites if site.order < window.sites[weights[first]].order]
+        if rms[first] == 0 or not np.any(everything[before] >= DEPTH_RATIO * deeper[first]):
+            yield _vanishing(window, weights, rms, ratio, small)
 
 
 def exploding_gradient(window: Window) -> Iterable[Finding]:

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers import BertConfig, BertForSequenceClassification
 from zoo import CNN, GPT, MLP, FunctionalMLP, ResNet18
 
 from deepseek.inspector import Finding, inspect
@@ -158,7 +159,24 @@ def language(model, x, y):
     return F.cross_entropy(model(x).flatten(0, 1), y.flatten())
 
 
+def bert():
+    config = BertConfig(
+        vocab_size=64, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, num_labels=2
+    )
+    return BertForSequenceClassification(config)
+
+
+def sentences(step):
+    x, _ = tokens(step)
+    return x, (x[:, 0] > 32).long()
+
+
+def classify_text(model, x, y):
+    return model(input_ids=x, labels=y).loss
+
+
 WELL = {
+    "bert": (bert, sentences, classify_text),
     "mlp": (lambda: kaiming(MLP(depth=6)), vectors, classify),
     "functional": (FunctionalMLP, vectors, classify),
     "cnn": (CNN, digits, classify),
