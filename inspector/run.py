@@ -141,9 +141,9 @@ class Run(Viewable):
         """
         check_kind(kind)
         if kind == "scalar":
-            return scalar_table(self._reader.records(kinds=()))
+            return scalar_table(self._reader.scalars())
         if kind == "timing":
-            return timing_table(self._reader.records(kinds=()))
+            return timing_table(self._reader.steps())
         if kind == "finding":
             return finding_table(self.findings)
         table = self._tensors(cast("TensorKind", kind))

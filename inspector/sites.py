@@ -109,7 +109,8 @@ def own_parameters(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Param
 def is_unit_weight(module: nn.Module, parameter: torch.Tensor) -> bool:
     """Whether each row of the parameter produces one unit (a neuron or a channel) of the module's output."""
     convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    return isinstance(module, (nn.Linear, *convolutions)) and parameter is module.weight
+    # Reading the attribute of a parametrised weight would compute it, and a spectral norm moves when it is computed.
+    return isinstance(module, (nn.Linear, *convolutions)) and parameter is module._parameters.get("weight")
 
 
 def _matches(sites: SiteFilter, name: str, module: nn.Module) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepseek.errors import DeepseekError
-from deepseek.inspector.record import TENSOR_KINDS, Finding, Frame, Layout, Site, StepRecord, TensorKind
+from deepseek.inspector.record import TENSOR_KINDS, Finding, Frame, Layout, Site, TensorKind
+from deepseek.inspector.runfile import Step
 from deepseek.kernels.summary import COLUMNS
 
 if TYPE_CHECKING:
@@ -56,16 +57,15 @@ def with_update_ratio(updates: "pd.DataFrame", parameters: "pd.DataFrame") -> "p
     return updates.assign(update_ratio=ratio)
 
 
-def scalar_table(records: Iterable[StepRecord]) -> "pd.DataFrame":
+def scalar_table(scalars: list[tuple[int, str, float]]) -> "pd.DataFrame":
     """One row per logged value: ``step, name, value``."""
-    rows = [(record.step, name, value) for record in records for name, value in record.scalars.items()]
-    return _table(rows, ("step", "name", "value"))
+    return _table(scalars, ("step", "name", "value"))
 
 
-def timing_table(records: Iterable[StepRecord]) -> "pd.DataFrame":
+def timing_table(steps: Iterable[Step]) -> "pd.DataFrame":
     """One row per step: ``step, time, wall_ms, inspector_ms, observed``."""
     columns = ("step", "time", "wall_ms", "inspector_ms", "observed")
-    return _table([tuple(getattr(record, name) for name in columns) for record in records], columns)
+    return _table([tuple(getattr(step, name) for name in columns) for step in steps], columns)
 
 
 def finding_table(findings: Iterable[Finding]) -> "pd.DataFrame":
@@ -123,7 +123,7 @@ def _take(names: list[Any], index: NDArray[np.uint32]) -> NDArray[Any]:
     return taken
 
 
-def _table(rows: list[tuple[Any, ...]], columns: tuple[str, ...]) -> "pd.DataFrame":
+def _table(rows: Sequence[tuple[Any, ...]], columns: tuple[str, ...]) -> "pd.DataFrame":
     import pandas as pd
 
     return pd.DataFrame.from_records(rows, columns=list(columns))

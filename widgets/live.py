@@ -18,7 +18,7 @@ from deepseek.widgets.history import History
 from deepseek.widgets.message_types import Setup
 from deepseek.widgets.messages import Packet, facts, name_text, validated
 from deepseek.widgets.metrics import METRICS
-from deepseek.widgets.static_picture import printable
+from deepseek.widgets.static_picture import one_line
 from deepseek.widgets.views.charts import charts
 
 SNAPSHOT_BYTES_PER_SECOND = 20_000
@@ -75,7 +75,7 @@ class LiveWidget(anywidget.AnyWidget):
     def mimebundle(self) -> dict[str, Any]:
         """The output that shows this widget."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        text = f"Live view of {printable(self._recording.title)}"
+        text = f"Live view of {one_line(self._recording.title)}"
         return {"application/vnd.jupyter.widget-view+json": view, "text/plain": text}
 
     def settle(self) -> None:

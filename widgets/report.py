@@ -13,7 +13,7 @@ from deepseek.errors import DeepseekError
 from deepseek.inspector.recording import Recording
 from deepseek.widgets.history import History
 from deepseek.widgets.live import STATIC, bokeh_js, setup_message
-from deepseek.widgets.static_picture import printable, static_html
+from deepseek.widgets.static_picture import one_line, static_html
 
 REPORT_CELLS = 200_000
 """Heat-map cells over all metrics: 512 columns up to 97 layers, at most 1.1 MB of text."""
@@ -56,7 +56,7 @@ def report_html(recording: Recording) -> str:
     hashes = " ".join(f"'sha256-{_digest(text)}'" for text in (bokeh, script))
     return Template(_static("report.html")).substitute(
         hashes=hashes,
-        title=escape(printable(recording.title)),
+        title=escape(one_line(recording.title)),
         style=_static("widget.css"),
         summary=static_html(recording, history),
         data=json.dumps(data, allow_nan=False).translate(_ESCAPES),

@@ -46,7 +46,7 @@ def static_text(recording: Recording, history: History | None = None) -> str:
     history = history or read(recording)
     line = " · ".join([recording.title, *status_parts(recording.status, history)])
     findings = [f"  {f['severity']}: {f['message']} Fix: {f['fix']}" for f in history.findings[-MOST_FINDINGS:]]
-    return "\n".join(printable(text) for text in (line, *findings))
+    return "\n".join(one_line(text) for text in (line, *findings))
 
 
 def mimebundle(recording: Recording, widget: Any | None = None, history: History | None = None) -> dict[str, Any]:
@@ -75,8 +75,8 @@ def read(recording: Recording) -> History:
     return history
 
 
-def printable(text: str) -> str:
-    """The text without characters that control a terminal."""
+def one_line(text: str) -> str:
+    """The text on one line, each character that controls a terminal or breaks the line replaced."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
@@ -138,4 +138,4 @@ def _base64(history: History) -> str:
 
 def _safe(text: str) -> str:
     text = text if len(text) <= TEXT_LENGTH else text[: TEXT_LENGTH - 1] + "…"
-    return escape(printable(text))
+    return escape(one_line(text))

@@ -1,6 +1,5 @@
 """Installs the probes of a session on a model, and removes every one of them."""
 
-import contextlib
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -117,8 +116,7 @@ class Attachment:
         probes: list[Any] = []
         if "gradient" in self.kinds:
             probes.append(GradientProbe(self.recorder, site))
-        with contextlib.suppress(AttributeError):
-            if "unit" in self.kinds and is_unit_weight(module, parameter):
-                probes.append(UnitProbe(self.recorder, site))
+        if "unit" in self.kinds and is_unit_weight(module, parameter):
+            probes.append(UnitProbe(self.recorder, site))
         if probes:
             self._parameters.append((weakref.ref(parameter), probes))

@@ -114,6 +114,16 @@ def test_checkpointed_activations_are_recorded_once_and_gradients_once(reentrant
     assert sorted(gradients["site"]) == sorted(rows["site"])
 
 
+def test_attaching_does_not_compute_a_parametrised_weight(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(torch.nn.utils.parametrizations.spectral_norm(nn.Linear(8, 8)), nn.Linear(8, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with inspect(model, optimizer, every=1, run=tmp_path / "x.dsrun"):
+        pass
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
 def test_session_leaves_no_warning_and_no_output(tmp_path, capfd, recwarn):
     model, optimizer = make("cnn")
     with inspect(model, optimizer, every=1, run=tmp_path / "x.dsrun") as session:
