@@ -3,23 +3,41 @@
 Everything here is plain, immutable data: numbers, strings and numpy arrays, never a tensor or a module.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-TensorKind = Literal["activation", "activation_gradient", "gradient", "parameter", "update", "unit"]
+TensorKind = Literal[
+    "activation",
+    "activation_gradient",
+    "gradient",
+    "applied_gradient",
+    "parameter",
+    "update",
+    "eval_activation",
+    "generate_activation",
+    "unit",
+]
 
 TENSOR_KINDS: tuple[TensorKind, ...] = (
     "activation",
     "activation_gradient",
     "gradient",
+    "applied_gradient",
     "parameter",
     "update",
+    "eval_activation",
+    "generate_activation",
     "unit",
 )
 """Kinds of frames that hold one summary row per observed tensor.
+
+``gradient`` is what has accumulated after each backward pass (``call`` counts them), free of any loss scale;
+``applied_gradient`` is what the optimizer then used, after clipping. Outputs of modules in forwards without gradients
+are kept apart: ``eval_activation``, and ``generate_activation`` for those that continue a sequence token by token.
 
 ``unit`` summarises, for each weight, the vector that counts in how many steps of the last window any gradient
 reached each of its output units (its rows); ``zero_frac`` is then the share of units that no gradient reached.
@@ -117,6 +135,40 @@ class Finding:
     fix: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class UnitCounts:
+    """How often each unit of a site was active, counted over a window of observed steps.
+
+    A unit is a feature of a layer: the last dimension of its output, or the channel of a convolution. For a module the
+    samples are the values that each unit gave (batch times positions). For the weight of a linear or convolution
+    layer they are backward passes, and a unit is active in a pass when any gradient reached its row.
+
+    Attributes:
+        site: Site id of the activation function, or of the weight.
+        samples: Samples of each unit in the window.
+        active: Samples in which the unit was not switched off, ``[U] uint32``; 0 makes a dead unit.
+        saturated: Samples in which the unit was at a limit of its function, ``[U] uint32``.
+    """
+
+    site: int
+    samples: int
+    active: NDArray[np.uint32]
+    saturated: NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to the run itself, such as a skipped step or a part of the inspector switched off.
+
+    Attributes:
+        kind: Such as ``step_skipped``.
+        data: Numbers and texts by name.
+    """
+
+    kind: str
+    data: dict[str, float | str]
+
+
 @dataclass(frozen=True, slots=True)
 class StepRecord:
     """Everything that one training step left behind.
@@ -132,6 +184,10 @@ class StepRecord:
         sites: Sites seen for the first time in this step.
         layouts: Layouts seen for the first time in this step.
         findings: What the rules concluded at this step.
+        units: Windows of unit counts that became full in this step.
+        events: What happened to the run in this step.
+        gradient_norm: L2 norm over all gradients that the optimizer used, measured at every step, observed or not;
+            infinite when any of them was NaN or infinite, NaN when it was not measured.
     """
 
     step: int
@@ -144,3 +200,6 @@ class StepRecord:
     sites: tuple[Site, ...] = ()
     layouts: tuple[Layout, ...] = ()
     findings: tuple[Finding, ...] = ()
+    units: tuple[UnitCounts, ...] = ()
+    events: tuple[Event, ...] = ()
+    gradient_norm: float = math.nan
