@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepseek.errors import DeepseekError
-from deepseek.widgets.commands import CommandError, CommandParser, printable
+from deepseek.text import printable
+from deepseek.widgets.commands import CommandError, CommandParser
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -61,7 +62,7 @@ def _report(arguments: argparse.Namespace) -> int:
     from deepseek.compose import open_run
 
     with open_run(arguments.run) as run:
-        print(f"Wrote {printable(run.report(arguments.output))}")
+        _say(f"Wrote {_line(run.report(arguments.output))}")
     return 0
 
 
@@ -69,11 +70,11 @@ def _summary(arguments: argparse.Namespace) -> int:
     from deepseek.compose import open_run
 
     with open_run(arguments.run) as run:
-        print(printable(f"{run.title}: {run.status.state}, {run.status.step} steps"))
-        print(printable(run.summary().to_string(max_rows=200)))
+        _say(f"{_line(run.title)}: {run.status.state}, {run.status.step} steps")
+        _say(run.summary().to_string(max_rows=200))
         for finding in run.findings:
-            print(printable(f"\n{finding.severity}: {finding.message}"))
-            print(printable(f"  cause: {finding.cause}\n  fix: {finding.fix}"))
+            _say(f"\n{finding.severity}: {_line(finding.message)}")
+            _say(f"  cause: {_line(finding.cause)}\n  fix: {_line(finding.fix)}")
     return 0
 
 
@@ -81,5 +82,16 @@ def _doctor(_: argparse.Namespace) -> int:
     from deepseek import doctor
 
     checks = doctor.examine()
-    print(printable(doctor.render(checks)))
+    _say(doctor.render(checks))
     return 0 if all(check.ok for check in checks) else 1
+
+
+def _say(text: str) -> None:
+    """Print without control codes, and without failing on letters that the terminal's encoding lacks."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(printable(text).encode(encoding, "replace").decode(encoding))
+
+
+def _line(text: object) -> str:
+    """Foreign text on one line, so that it cannot pass for a line of ours."""
+    return " ".join(str(text).split())

@@ -1,4 +1,4 @@
-"""The parser that the command line and the magics share, and clean text for terminals."""
+"""The parser that the command line and the magics share."""
 
 import argparse
 import difflib
@@ -7,9 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from deepseek.errors import DeepseekError
-
-_ANSI_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 class CommandError(DeepseekError):
@@ -43,11 +40,6 @@ class CommandParser(argparse.ArgumentParser):
         unknown = [word for word in re.findall(r"[-\w]+", message.partition("(")[0]) if word not in known]
         nearest = (difflib.get_close_matches(word, known, n=1, cutoff=0.7) for word in reversed(unknown))
         return next((f" Did you mean {match[0]!r}?" for match in nearest if match), "")
-
-
-def printable(text: object) -> str:
-    """Return ``text`` without terminal control sequences, control codes and invisible direction marks."""
-    return _CONTROL.sub("", _ANSI_SEQUENCE.sub("", str(text)))
 
 
 def _vocabulary(parser: argparse.ArgumentParser) -> Iterable[str]:

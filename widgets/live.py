@@ -93,7 +93,7 @@ class LiveWidget(anywidget.AnyWidget):
                     self._early.extend(records)
         except Exception as error:  # noqa: BLE001  a broken view must not reach the training loop
             self._unsubscribe()
-            self.failure = f"The live view stopped: {type(error).__name__}: {error}. Training goes on."
+            self.failure = name_text(f"The live view stopped: {type(error).__name__}: {error}. Training goes on.")
 
     def _send_news(self, records: Sequence[StepRecord]) -> None:
         self.history.add(records)

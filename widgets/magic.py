@@ -16,7 +16,8 @@ from torch.optim import Optimizer
 
 from deepseek.errors import DeepseekError
 from deepseek.inspector import Session, inspect
-from deepseek.widgets.commands import CommandParser, printable
+from deepseek.text import printable
+from deepseek.widgets.commands import CommandParser
 from deepseek.widgets.viewer import Viewer
 
 T = TypeVar("T")

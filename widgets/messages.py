@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from deepseek.inspector.record import Finding
 from deepseek.inspector.recording import Overhead, Status
+from deepseek.text import well_formed
 from deepseek.widgets.message_types import ArrayInfo, Fact, FindingInfo, Header, Message, OverheadInfo, Scalar
 
 NAME_LENGTH = 400
@@ -137,4 +138,4 @@ def _overhead(overhead: Overhead | None) -> OverheadInfo | None:
 
 
 def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
+    return well_formed(text if len(text) <= length else text[: length - 1] + "…")

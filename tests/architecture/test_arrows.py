@@ -50,9 +50,9 @@ def imported_modules(tree: ast.AST) -> Iterator[str]:
 
 
 def room_of(module: str) -> str | None:
-    """The room of a module of ours; None for foreign modules and for the errors, which all may use."""
+    """The room of a module of ours; None for foreign modules, and for errors and text, which all may use."""
     first, _, rest = module.partition(".")
-    if first != "deepseek" or module == "deepseek.errors":
+    if first != "deepseek" or module in ("deepseek.errors", "deepseek.text"):
         return None
     second = rest.partition(".")[0]
     return second if second in ROOMS else "deepseek"

@@ -1,7 +1,7 @@
 """The report in a real Chromium, opened from disk without a network."""
 
 import pytest
-from payloads import PAYLOADS
+from payloads import SAMPLE
 from synthetic import SyntheticRecording
 
 from deepseek.widgets.report import write_report
@@ -83,8 +83,8 @@ def test_the_keyboard_reaches_layers_and_metrics(open_report):
 
 
 def test_hostile_names_do_nothing(open_report):
-    names = iter(PAYLOADS * 10)
-    recording = recorded(45, rename=lambda name: f"{next(names)}.{name}", title=PAYLOADS[0])
+    names = iter(SAMPLE * 10)
+    recording = recorded(45, rename=lambda name: f"{next(names)}.{name}", title=SAMPLE[0])
     page = open_report(recording)
     columns(page)
     for metric in ("activation_ratio", "update_ratio", "absmax"):
@@ -93,7 +93,7 @@ def test_hostile_names_do_nothing(open_report):
     page.wait_for_timeout(300)
     assert page.evaluate("window.hacked") is None
     assert page.locator("img, svg, a, iframe").locator("visible=true").count() == 0
-    assert PAYLOADS[0] in page.text_content("h2")
+    assert SAMPLE[0] in page.text_content("h2")
 
 
 def test_it_reads_without_scripts(open_report):

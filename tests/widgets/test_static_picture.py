@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from payloads import PAYLOADS
+from payloads import SAMPLE
 from synthetic import SyntheticRecording
 
 from deepseek.widgets.static_picture import mimebundle, static_html, static_text
@@ -51,7 +51,7 @@ def test_it_stays_small(steps, blocks):
     assert len(static_html(recorded(steps, blocks=blocks))) < 150_000
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", SAMPLE)
 def test_names_stay_text(payload):
     tame = Elements(static_html(recorded(45, blocks=1)))
     recording = recorded(45, blocks=1, rename=lambda name: f"{payload}.{name}", title=payload)

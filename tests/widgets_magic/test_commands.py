@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek.widgets.commands import CommandError, CommandParser, printable
+from deepseek.text import printable
+from deepseek.widgets.commands import CommandError, CommandParser
 
 
 @pytest.fixture
