@@ -1,5 +1,6 @@
 """Builds the optional native part; everything else is declared in pyproject.toml."""
 
+import pathlib
 import sys
 
 from setuptools import Extension, setup
@@ -13,7 +14,7 @@ OPTIMISE = (
 SUMMARY = Extension(
     "deepseek.kernels.summary._native",
     sources=["kernels/summary/native.c"],
-    depends=["kernels/summary/moments.h", "kernels/summary/block.h", "kernels/summary/passes.h"],
+    depends=sorted(map(str, pathlib.Path("kernels/summary").glob("*.h"))),
     define_macros=[("Py_LIMITED_API", "0x030B0000")],
     extra_compile_args=OPTIMISE,
     py_limited_api=True,

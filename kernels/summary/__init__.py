@@ -2,23 +2,30 @@
 
 from deepseek.kernels.summary.columns import COLUMNS, ROW_BYTES
 from deepseek.kernels.summary.general import Row
+from deepseek.kernels.summary.live_rows import count_live_rows
 from deepseek.kernels.summary.native import implementation
-from deepseek.kernels.summary.op import count_live_rows, summarize_difference_row, summarize_row
+from deepseek.kernels.summary.op import summarize_difference_row, summarize_row, summarize_update_row
 from deepseek.kernels.summary.reference import reference_row
+from deepseek.kernels.summary.squares import square_sums
 from deepseek.kernels.summary.summary import Summary, summarize
 from deepseek.kernels.summary.transfer import Transfer, start_transfer
+from deepseek.kernels.summary.units import Bounds, count_units
 
 __all__ = [
     "COLUMNS",
     "ROW_BYTES",
+    "Bounds",
     "Row",
     "Summary",
     "Transfer",
     "count_live_rows",
+    "count_units",
     "implementation",
     "reference_row",
+    "square_sums",
     "start_transfer",
     "summarize",
     "summarize_difference_row",
     "summarize_row",
+    "summarize_update_row",
 ]

@@ -1,4 +1,4 @@
-/* One block of REAL numbers -> Moments. Included by passes.h for float and for double. */
+/* One block of REAL numbers -> Moments. Included by real.h. */
 
 /* Everything in one pass. The squares are taken about `shift`; valid only if all elements are finite and no square
    overflows, which the caller sees from the result. Sums of REAL go on for a short chunk only, so that rounding does

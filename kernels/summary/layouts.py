@@ -46,11 +46,16 @@ def is_dense(tensor: Tensor) -> bool:
     return True
 
 
-def has_dense_rows(matrix: Tensor, counts: Tensor) -> bool:
-    """Tell whether a dense tensor's rows (dimension 0) lie one after the other, as many as there are counts."""
-    if counts.ndim != 1 or matrix.numel() == 0 or matrix.shape[:1] != counts.shape:
+def has_dense_rows(matrix: Tensor) -> bool:
+    """Tell whether a dense tensor's rows (dimension 0) lie one after the other."""
+    if matrix.ndim == 0 or matrix.numel() == 0:
         return False
     return matrix.is_contiguous() or matrix.stride(0) * matrix.shape[0] == matrix.numel()
+
+
+def describe(tensor: Tensor) -> str:
+    """Name shape, dtype and device, for messages."""
+    return f"{tuple(tensor.shape)} {tensor.dtype} on {tensor.device}"
 
 
 def stored_values(tensor: Tensor) -> Tensor:

@@ -7,18 +7,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { COLUMN_COUNT = 12, BLOCK = 4096, CHUNK = 1024 };
+enum { COLUMN_COUNT = 12, BLOCK = 4096, CHUNK = 1024, LONG_UNIT = 32, SHORT_ROW = 256 };
 
 #define SMALLEST_NORMAL16 6.103515625e-05 /* 2**-14 */
 #define OVERFLOW16 65520.0
 
 typedef enum { FLOAT32, FLOAT64, FLOAT16, BFLOAT16, DTYPE_COUNT } Dtype;
 
+static const size_t ELEMENT_BYTES[DTYPE_COUNT] = {[FLOAT32] = 4, [FLOAT64] = 8, [FLOAT16] = 2, [BFLOAT16] = 2};
+
 typedef struct {
     double finite, mean, deviations; /* count, mean and sum of squared deviations of the finite elements */
     double min, max;
     double zeros, positives, small, overflows; /* small: |x| < 2**-14, zeros included */
 } Moments;
+
+/* What a layer gave, in memory [outer, units, inner]. An element within [bounds[0], bounds[1]] is off; one at or below
+   bounds[2], or at or above bounds[3], is saturated. */
+typedef struct {
+    const void *data;
+    size_t outer, units, inner;
+    Dtype dtype;
+    double bounds[4];
+} Activations;
 
 static const Moments NOTHING = {.min = INFINITY, .max = -INFINITY};
 

@@ -1,141 +1,26 @@
 /* deepseek.kernels.summary._native: one pass over a tensor's memory, in the best instruction set of this machine.
 
-   Addresses come from Python as integers; op.py has checked dtype, layout and size before it calls. */
+   Addresses come from Python as integers; the modules that call have checked dtype, layout and size before. */
 
+#define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <float.h>
-#include <string.h>
 
-#include "moments.h"
+#include "live_rows.h"
+#include "sets.h"
 
-#if defined(__GNUC__)
-typedef int32_t __attribute__((may_alias)) Bits32;
-typedef int64_t __attribute__((may_alias)) Bits64;
-#else
-typedef int32_t Bits32;
-typedef int64_t Bits64;
-#endif
+/* Getting the lock back may take a busy thread's whole switch interval: worth it only for what takes long itself. */
+enum { RELEASE_GIL_ABOVE = 1 << 20 };
 
-#if defined(__GNUC__) && defined(__x86_64__)
-#define HAVE_X86_SETS
-#endif
-
-#define TARGET
-#define SET base
-#include "passes.h"
-#undef TARGET
-#undef SET
-
-#ifdef HAVE_X86_SETS
-#include <immintrin.h>
-#define HAVE_F16C
-#define TARGET __attribute__((target("avx2,fma,f16c")))
-#define SET avx2
-#include "passes.h"
-#undef TARGET
-#undef SET
-
-#ifdef __clang__
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,f16c"), min_vector_width(512)))
-#else
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,f16c,prefer-vector-width=512")))
-#endif
-#define SET avx512
-#include "passes.h"
-#undef TARGET
-#undef SET
-#endif
-
-#ifdef HAVE_X86_SETS
-/* F16C came before AVX2 in every processor, and older compilers do not know its name here. */
-static int has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
-
-static int has_avx512(void)
-{
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-}
-#endif
-
-static int always(void)
-{
-    return 1;
-}
-
-typedef struct {
-    const char *name;
-    int (*is_available)(void);
-    void (*summarize)(const void *new, const void *old, size_t numel, Dtype dtype, double *row);
-} InstructionSet;
-
-/* From the best to the one that always works. */
-static const InstructionSet SETS[] = {
-#ifdef HAVE_X86_SETS
-    {"avx512", has_avx512, summarize_row_avx512},
-    {"avx2", has_avx2, summarize_row_avx2},
-#endif
-#if defined(__aarch64__) || defined(_M_ARM64)
-    {"neon", always, summarize_row_base},
-#else
-    {"scalar", always, summarize_row_base},
-#endif
-};
-
-enum { SET_COUNT = sizeof SETS / sizeof SETS[0], RELEASE_GIL_ABOVE = 16384 };
-
-static const InstructionSet *chosen;
-
-static int has_nonzero(const unsigned char *row, size_t bytes, uint64_t magnitudes)
-{
-    size_t at = 0;
-    uint64_t word = 0;
-    if (bytes >= 64) {
-        memcpy(&word, row, 8);
-        if (word & magnitudes)
-            return 1;
-    }
-    for (; at + 512 <= bytes; at += 512) {
-        uint64_t words[64], any = 0;
-        memcpy(words, row + at, 512);
-        for (int i = 0; i < 64; i++)
-            any |= words[i];
-        if (any & magnitudes)
-            return 1;
-    }
-    for (; at < bytes; at += 8) {
-        word = 0;
-        memcpy(&word, row + at, bytes - at < 8 ? bytes - at : 8);
-        if (word & magnitudes)
-            return 1;
-    }
-    return 0;
-}
-
-static void count_rows(const void *matrix, size_t rows, size_t row_bytes, uint64_t magnitudes, float *counts)
-{
-    for (size_t r = 0; r < rows; r++)
-        counts[r] += (float)has_nonzero((const unsigned char *)matrix + r * row_bytes, row_bytes, magnitudes);
-}
-
-static PyObject *as_row(const void *new, const void *old, Py_ssize_t numel, long dtype)
-{
-    double row[COLUMN_COUNT];
-    if (numel < 0 || dtype < 0 || dtype >= DTYPE_COUNT) {
-        PyErr_SetString(PyExc_ValueError, "expected numel >= 0 and a dtype code of this module");
-        return NULL;
-    }
-    if (numel > RELEASE_GIL_ABOVE) {
-        Py_BEGIN_ALLOW_THREADS
-        chosen->summarize(new, old, (size_t)numel, (Dtype)dtype, row);
-        Py_END_ALLOW_THREADS
-    } else {
-        chosen->summarize(new, old, (size_t)numel, (Dtype)dtype, row);
-    }
-    return PyBytes_FromStringAndSize((const char *)row, sizeof row);
-}
+#define WITHOUT_GIL(numel, work)          \
+    do {                                  \
+        if ((numel) > RELEASE_GIL_ABOVE) { \
+            Py_BEGIN_ALLOW_THREADS        \
+            work;                         \
+            Py_END_ALLOW_THREADS          \
+        } else {                          \
+            work;                         \
+        }                                 \
+    } while (0)
 
 static int expect_arguments(Py_ssize_t got, Py_ssize_t expected)
 {
@@ -144,13 +29,37 @@ static int expect_arguments(Py_ssize_t got, Py_ssize_t expected)
     return got == expected;
 }
 
-/* An address of zero (a tensor without memory) is refused where there is anything to read. */
-static const void *as_address(PyObject *number, Py_ssize_t numel)
+/* The converters below leave the first error standing, so that one question at the end is enough. */
+static Py_ssize_t as_size(PyObject *number)
 {
-    void *address = PyLong_AsVoidPtr(number);
+    const Py_ssize_t size = PyErr_Occurred() ? 0 : PyLong_AsSsize_t(number);
+    if (size < 0 && !PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "expected sizes of at least 0");
+    return size;
+}
+
+static Dtype as_dtype(PyObject *number)
+{
+    const long code = PyErr_Occurred() ? 0 : PyLong_AsLong(number);
+    if ((code < 0 || code >= DTYPE_COUNT) && !PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "expected a dtype code of this module");
+    return (Dtype)code;
+}
+
+/* An address of zero (a tensor without memory) is refused where there is anything to read. */
+static void *as_address(PyObject *number, Py_ssize_t numel)
+{
+    void *address = PyErr_Occurred() ? NULL : PyLong_AsVoidPtr(number);
     if (!address && numel > 0 && !PyErr_Occurred())
         PyErr_SetString(PyExc_RuntimeError, "the tensor has no memory");
     return address;
+}
+
+static PyObject *as_row(const void *new, const void *old, Py_ssize_t numel, Dtype dtype)
+{
+    double row[COLUMN_COUNT];
+    WITHOUT_GIL(numel, chosen->summarize(new, old, (size_t)numel, dtype, row));
+    return PyBytes_FromStringAndSize((const char *)row, sizeof row);
 }
 
 static PyObject *summarize(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
@@ -158,8 +67,8 @@ static PyObject *summarize(PyObject *module, PyObject *const *arguments, Py_ssiz
     (void)module;
     if (!expect_arguments(count, 3))
         return NULL;
-    const Py_ssize_t numel = PyLong_AsSsize_t(arguments[1]);
-    const long dtype = PyLong_AsLong(arguments[2]);
+    const Py_ssize_t numel = as_size(arguments[1]);
+    const Dtype dtype = as_dtype(arguments[2]);
     const void *new = as_address(arguments[0], numel);
     return PyErr_Occurred() ? NULL : as_row(new, NULL, numel, dtype);
 }
@@ -169,35 +78,98 @@ static PyObject *summarize_difference(PyObject *module, PyObject *const *argumen
     (void)module;
     if (!expect_arguments(count, 4))
         return NULL;
-    const Py_ssize_t numel = PyLong_AsSsize_t(arguments[2]);
-    const long dtype = PyLong_AsLong(arguments[3]);
+    const Py_ssize_t numel = as_size(arguments[2]);
+    const Dtype dtype = as_dtype(arguments[3]);
     const void *new = as_address(arguments[0], numel);
-    const void *old = PyErr_Occurred() ? NULL : as_address(arguments[1], numel);
+    const void *old = as_address(arguments[1], numel);
     return PyErr_Occurred() ? NULL : as_row(new, old, numel, dtype);
 }
 
-static PyObject *zero_rows(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+static PyObject *summarize_update(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
-    static const struct { size_t bytes; uint64_t magnitudes; } ELEMENTS[DTYPE_COUNT] = {
-        [FLOAT32] = {4, 0x7fffffff7fffffff},
-        [FLOAT64] = {8, 0x7fffffffffffffff},
-        [FLOAT16] = {2, 0x7fff7fff7fff7fff},
-        [BFLOAT16] = {2, 0x7fff7fff7fff7fff},
-    };
+    double row[COLUMN_COUNT], change[COLUMN_COUNT];
+    (void)module;
+    if (!expect_arguments(count, 4))
+        return NULL;
+    const Py_ssize_t numel = as_size(arguments[2]);
+    const Dtype dtype = as_dtype(arguments[3]);
+    const void *new = as_address(arguments[0], numel);
+    void *old = as_address(arguments[1], numel);
+    if (PyErr_Occurred())
+        return NULL;
+    WITHOUT_GIL(numel, chosen->summarize_update(new, old, (size_t)numel, dtype, row, change));
+    return Py_BuildValue("(y#y#)", (char *)row, (Py_ssize_t)sizeof row, (char *)change, (Py_ssize_t)sizeof change);
+}
+
+typedef struct {
+    const void *data;
+    size_t numel;
+    Dtype dtype;
+} Piece;
+
+static double sum_pieces(const Piece *pieces, Py_ssize_t count)
+{
+    double sum = 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        sum += chosen->square_sum(pieces[i].data, pieces[i].numel, pieces[i].dtype);
+    return sum;
+}
+
+/* The list holds address, numel and dtype code of one tensor after the other. */
+static PyObject *square_sum(PyObject *module, PyObject *list)
+{
+    double sum = 0;
+    Py_ssize_t total = 0;
+    (void)module;
+    if (!PyList_Check(list) || PyList_Size(list) % 3 != 0) {
+        PyErr_SetString(PyExc_TypeError, "expected a list of address, numel and dtype code of each tensor");
+        return NULL;
+    }
+    const Py_ssize_t count = PyList_Size(list) / 3;
+    Piece *pieces = PyMem_Malloc((size_t)count * sizeof *pieces);
+    if (!pieces)
+        return PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const Py_ssize_t numel = as_size(PyList_GetItem(list, 3 * i + 1));
+        const Dtype dtype = as_dtype(PyList_GetItem(list, 3 * i + 2));
+        pieces[i] = (Piece){as_address(PyList_GetItem(list, 3 * i), numel), (size_t)numel, dtype};
+        total += numel;
+    }
+    if (!PyErr_Occurred())
+        WITHOUT_GIL(total, sum = sum_pieces(pieces, count));
+    PyMem_Free(pieces);
+    return PyErr_Occurred() ? NULL : PyFloat_FromDouble(sum);
+}
+
+static PyObject *count_units(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    (void)module;
+    if (!expect_arguments(count, 11))
+        return NULL;
+    const Py_ssize_t outer = as_size(arguments[1]), units = as_size(arguments[2]), inner = as_size(arguments[3]);
+    Activations a = {NULL, (size_t)outer, (size_t)units, (size_t)inner, as_dtype(arguments[4]), {0}};
+    a.data = as_address(arguments[0], outer * units * inner);
+    for (int i = 0; i < 4; i++)
+        a.bounds[i] = PyErr_Occurred() ? 0.0 : PyFloat_AsDouble(arguments[5 + i]);
+    int32_t *active = as_address(arguments[9], units), *saturated = as_address(arguments[10], units);
+    if (PyErr_Occurred())
+        return NULL;
+    WITHOUT_GIL(outer * units * inner, chosen->count_units(&a, active, saturated));
+    Py_RETURN_NONE;
+}
+
+static PyObject *count_live_rows(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
     (void)module;
     if (!expect_arguments(count, 5))
         return NULL;
-    const Py_ssize_t rows = PyLong_AsSsize_t(arguments[1]), columns = PyLong_AsSsize_t(arguments[2]);
-    const long dtype = PyLong_AsLong(arguments[3]);
-    const void *matrix = PyErr_Occurred() ? NULL : as_address(arguments[0], rows * columns);
-    float *counts = PyErr_Occurred() ? NULL : (float *)as_address(arguments[4], rows);
+    const Py_ssize_t rows = as_size(arguments[1]), columns = as_size(arguments[2]);
+    const Dtype dtype = as_dtype(arguments[3]);
+    const void *matrix = as_address(arguments[0], rows * columns);
+    int32_t *counts = as_address(arguments[4], rows);
     if (PyErr_Occurred())
         return NULL;
-    if (rows < 0 || columns < 0 || dtype < 0 || dtype >= DTYPE_COUNT) {
-        PyErr_SetString(PyExc_ValueError, "expected rows >= 0, columns >= 0 and a dtype code of this module");
-        return NULL;
-    }
-    count_rows(matrix, (size_t)rows, (size_t)columns * ELEMENTS[dtype].bytes, ELEMENTS[dtype].magnitudes, counts);
+    count_rows(matrix, (size_t)rows, (size_t)columns, dtype, counts);
     Py_RETURN_NONE;
 }
 
@@ -236,12 +208,7 @@ static PyObject *use(PyObject *module, PyObject *name)
 static int choose(PyObject *module)
 {
     (void)module;
-#ifdef HAVE_X86_SETS
-    __builtin_cpu_init();
-#endif
-    chosen = SETS;
-    while (!chosen->is_available())
-        chosen++;
+    choose_best();
     return 0;
 }
 
@@ -250,8 +217,16 @@ static PyMethodDef METHODS[] = {
      "summarize(address, numel, dtype_code) -> the 12 columns as bytes"},
     {"summarize_difference", (PyCFunction)(void (*)(void))summarize_difference, METH_FASTCALL,
      "summarize_difference(new_address, old_address, numel, dtype_code) -> the 12 columns of new - old as bytes"},
-    {"zero_rows", (PyCFunction)(void (*)(void))zero_rows, METH_FASTCALL,
-     "zero_rows(address, rows, columns, dtype_code, counts_address): add 1 to the count of each row with a nonzero"},
+    {"summarize_update", (PyCFunction)(void (*)(void))summarize_update, METH_FASTCALL,
+     "summarize_update(new_address, old_address, numel, dtype_code) -> the columns of new, and of new - old"},
+    {"square_sum", square_sum, METH_O,
+     "square_sum([address, numel, dtype_code, ...]) -> the sum of squares over all tensors"},
+    {"count_units", (PyCFunction)(void (*)(void))count_units, METH_FASTCALL,
+     "count_units(address, outer, units, inner, dtype_code, dead_low, dead_high, saturated_low, saturated_high, "
+     "active_address, saturated_address): add to the int32 counts of each unit"},
+    {"count_live_rows", (PyCFunction)(void (*)(void))count_live_rows, METH_FASTCALL,
+     "count_live_rows(address, rows, columns, dtype_code, counts_address): add 1 to the int32 count of each row with "
+     "a nonzero"},
     {"instruction_set", instruction_set, METH_NOARGS, "instruction_set() -> name of the one in use"},
     {"instruction_sets", instruction_sets, METH_NOARGS, "instruction_sets() -> names that work here, best first"},
     {"use", use, METH_O, "use(name): compute with this instruction set from now on"},

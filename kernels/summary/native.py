@@ -6,7 +6,7 @@ from torch.nn import Parameter
 
 from deepseek.kernels.summary.layouts import is_dense
 
-__all__ = ["CODES", "implementation", "in_place_code", "native"]
+__all__ = ["CODES", "counts_address", "implementation", "in_place_code", "native", "plain"]
 
 try:
     from deepseek.kernels.summary import _native as native
@@ -35,6 +35,18 @@ def in_place_code(tensor: Tensor) -> int | None:
     ):
         return CODES.get(tensor.dtype)
     return None
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """Give a strided tensor's elements as an ordinary tensor, copied only where memory has gaps, overlaps or views."""
+    ordinary = tensor.detach().as_subclass(Tensor).resolve_neg()
+    return ordinary if not ordinary.is_cpu or in_place_code(ordinary) is not None else ordinary.contiguous()
+
+
+def counts_address(counts: Tensor, length: int) -> int:
+    """Return where ``[length]`` int32 counts lie that the native code may write to, 0 if they are anything else."""
+    fits = type(counts) is Tensor and counts.is_cpu and counts.dtype is torch.int32 and counts.shape == (length,)
+    return counts.data_ptr() if fits and counts.is_contiguous() else 0
 
 
 def implementation() -> str:

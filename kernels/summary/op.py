@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch._C import _is_torch_function_mode_enabled as _has_function_mode
 
-from deepseek.kernels.summary.general import Row, general_count_live_rows, general_difference_row, general_row
-from deepseek.kernels.summary.layouts import has_dense_rows, unobserved
-from deepseek.kernels.summary.native import CODES, in_place_code, native
+from deepseek.kernels.summary.general import Row, general_difference_row, general_row, general_update_rows
+from deepseek.kernels.summary.layouts import unobserved
+from deepseek.kernels.summary.native import in_place_code, native
 
 
 def summarize_row(tensor: Tensor) -> Row:
@@ -49,23 +49,25 @@ def summarize_difference_row(new: Tensor, old: Tensor) -> Row:
     return _difference_row(new, old)
 
 
-def count_live_rows(counts: Tensor, gradient: Tensor) -> None:
-    """Add 1 to the count of each row of ``gradient`` that holds anything but zeros (NaN counts), in place.
-
-    Nothing is synchronised. Gradients that cannot be summarised leave the counts as they are.
+def summarize_update_row(new: Tensor, old: Tensor) -> tuple[Row, Row]:
+    """Summarise ``new`` and ``new - old``, then write ``new`` into ``old``: one pass; made to be called inside hooks.
 
     Args:
-        counts: ``[rows]`` float32 on the device of ``gradient``.
-        gradient: ``[rows, ...]``.
+        new: A dense tensor.
+        old: A copy of an earlier state, of the same shape, dtype and device; not tracked by autograd. It is left as it
+            is where a summary makes no sense.
+
+    Returns:
+        The row of ``new``, as ``summarize_row`` gives it, and that of the difference, subtracted in float32 (float64
+        for float64 tensors): all NaN where a summary makes no sense, and for sparse tensors.
 
     Raises:
-        DeepseekError: If ``counts`` does not fit.
+        DeepseekError: If shapes, dtypes or devices differ.
     """
     if _has_function_mode():
         with torch._C.DisableTorchFunction():
-            _count_live_rows(counts, gradient)
-    else:
-        _count_live_rows(counts, gradient)
+            return _update_rows(new, old)
+    return _update_rows(new, old)
 
 
 def _row(tensor: Tensor) -> Row:
@@ -90,13 +92,12 @@ def _difference_row(new: Tensor, old: Tensor) -> Row:
         return general_difference_row(new, old)
 
 
-def _count_live_rows(counts: Tensor, gradient: Tensor) -> None:
-    code = in_place_code(gradient)
-    if code is not None and in_place_code(counts) == CODES[torch.float32] and has_dense_rows(gradient, counts):
+def _update_rows(new: Tensor, old: Tensor) -> tuple[Row, Row]:
+    code = in_place_code(new)
+    if code is not None and in_place_code(old) == code and new.shape == old.shape and new.stride() == old.stride():
         try:
-            rows = len(counts)
-            return native.zero_rows(gradient.data_ptr(), rows, gradient.numel() // rows, code, counts.data_ptr())
+            return native.summarize_update(new.data_ptr(), old.data_ptr(), new.numel(), code)
         except RuntimeError:  # as above
             pass
     with unobserved():
-        return general_count_live_rows(counts, gradient)
+        return general_update_rows(new, old)

@@ -1,4 +1,4 @@
-/* The whole summary for one instruction set; included once for each, with TARGET and SET defined. */
+/* All passes over a tensor's memory for one instruction set; included once for each, with TARGET and SET defined. */
 
 #define JOIN_(a, b, c) a##_##b##_##c
 #define JOIN(a, b, c) JOIN_(a, b, c)
@@ -12,16 +12,8 @@
 #define INFINITY_BITS 0x7f800000
 #define SAFE_MIN 1e-18
 #define SAFE_MAX 1e18
-#include "block.h"
-#undef NAME
-#undef REAL
-#undef BITS
-#undef MAGNITUDE
-#undef SMALL_BITS
-#undef OVERFLOW_BITS
-#undef INFINITY_BITS
-#undef SAFE_MIN
-#undef SAFE_MAX
+#define SAFE_SQUARES_MIN 1e-24
+#include "real.h"
 
 #define NAME(what) JOIN(what, double, SET)
 #define REAL double
@@ -32,90 +24,120 @@
 #define INFINITY_BITS 0x7ff0000000000000
 #define SAFE_MIN 0.0
 #define SAFE_MAX DBL_MAX
-#include "block.h"
-#undef NAME
-#undef REAL
-#undef BITS
-#undef MAGNITUDE
-#undef SMALL_BITS
-#undef OVERFLOW_BITS
-#undef INFINITY_BITS
-#undef SAFE_MIN
-#undef SAFE_MAX
+#define SAFE_SQUARES_MIN 0.0
+#include "real.h"
 
 #define NAME(what) JOIN(what, row, SET)
+#include "elements.h"
 
-TARGET static void NAME(widen16)(const uint16_t *x, int n, float *out)
+TARGET static void NAME(add_block)(Moments *all, const void *x, int n, Dtype dtype)
 {
-    Bits32 *bits = (Bits32 *)out;
-    int done = 0;
-#ifdef HAVE_F16C
-    for (; done + 8 <= n; done += 8)
-        _mm256_storeu_ps(out + done, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(x + done))));
-#endif
-#pragma omp simd
-    for (int i = done; i < n; i++) {
-        const uint32_t magnitude = x[i] & 0x7fff, sign = (uint32_t)(x[i] & 0x8000) << 16;
-        const uint32_t rebias = magnitude >= 0x7c00 ? 2 * (112 << 23) : 112 << 23;
-        union { float value; uint32_t bits; } denormal = {.value = (float)(int32_t)magnitude * 0x1p-24f};
-        bits[i] = (Bits32)(sign | (magnitude < 0x400 ? denormal.bits : (magnitude << 13) + rebias));
-    }
-}
-
-TARGET static void NAME(widen_brain16)(const uint16_t *x, int n, float *out)
-{
-    Bits32 *bits = (Bits32 *)out;
-#pragma omp simd
-    for (int i = 0; i < n; i++)
-        bits[i] = (Bits32)((uint32_t)x[i] << 16);
-}
-
-/* The n elements from `start` on, as float or double: in place where possible, else in `buffer`. */
-TARGET static const void *NAME(load)(const void *x, size_t start, int n, Dtype dtype, void *buffer)
-{
-    switch (dtype) {
-    case FLOAT16: NAME(widen16)((const uint16_t *)x + start, n, buffer); return buffer;
-    case BFLOAT16: NAME(widen_brain16)((const uint16_t *)x + start, n, buffer); return buffer;
-    case FLOAT64: return (const double *)x + start;
-    default: return (const float *)x + start;
-    }
-}
-
-TARGET static const void *NAME(subtract)(const void *new, const void *old, int n, Dtype dtype, void *buffer)
-{
-    if (dtype == FLOAT64) {
-        const double *a = new, *b = old;
-        double *out = buffer;
-#pragma omp simd
-        for (int i = 0; i < n; i++)
-            out[i] = a[i] - b[i];
-    } else {
-        const float *a = new, *b = old;
-        float *out = buffer;
-#pragma omp simd
-        for (int i = 0; i < n; i++)
-            out[i] = a[i] - b[i];
-    }
-    return buffer;
+    Moments block;
+    if (dtype == FLOAT64)
+        JOIN(block, double, SET)(x, n, all->finite > 0 ? all->mean : *(const double *)x, &block);
+    else
+        JOIN(block, float, SET)(x, n, all->finite > 0 ? all->mean : *(const float *)x, &block);
+    merge(all, &block);
 }
 
 /* Summary of new, or of new - old where old is given. */
 TARGET static void NAME(summarize)(const void *new, const void *old, size_t numel, Dtype dtype, double *row)
 {
     _Alignas(64) double buffer[BLOCK], other[BLOCK];
-    Moments all = NOTHING, block;
+    Moments all = NOTHING;
     for (size_t start = 0; start < numel; start += BLOCK) {
         const int n = numel - start < BLOCK ? (int)(numel - start) : BLOCK;
         const void *x = NAME(load)(new, start, n, dtype, buffer);
         if (old)
             x = NAME(subtract)(x, NAME(load)(old, start, n, dtype, other), n, dtype, buffer);
-        if (dtype == FLOAT64)
-            JOIN(block, double, SET)(x, n, start ? all.mean : *(const double *)x, &block);
-        else
-            JOIN(block, float, SET)(x, n, start ? all.mean : *(const float *)x, &block);
-        merge(&all, &block);
+        NAME(add_block)(&all, x, n, dtype);
     }
     write_row(&all, numel, row);
+}
+
+/* Summaries of new and of new - old; afterwards old holds what new holds. */
+TARGET static void NAME(summarize_update)(const void *new, void *old, size_t numel, Dtype dtype, double *row,
+                                          double *change)
+{
+    _Alignas(64) double buffer[BLOCK], other[BLOCK];
+    const size_t size = ELEMENT_BYTES[dtype];
+    Moments values = NOTHING, changes = NOTHING;
+    for (size_t start = 0; start < numel; start += BLOCK) {
+        const int n = numel - start < BLOCK ? (int)(numel - start) : BLOCK;
+        const void *x = NAME(load)(new, start, n, dtype, buffer);
+        const void *before = NAME(load)(old, start, n, dtype, other);
+        NAME(add_block)(&values, x, n, dtype);
+        NAME(add_block)(&changes, NAME(subtract)(x, before, n, dtype, other), n, dtype);
+        memmove((char *)old + start * size, (const char *)new + start * size, (size_t)n * size);
+    }
+    write_row(&values, numel, row);
+    write_row(&changes, numel, change);
+}
+
+TARGET static double NAME(square_sum)(const void *x, size_t numel, Dtype dtype)
+{
+    _Alignas(64) double buffer[CHUNK];
+    double sum = 0;
+    for (size_t start = 0; start < numel; start += CHUNK) {
+        const int n = numel - start < CHUNK ? (int)(numel - start) : CHUNK;
+        const void *chunk = NAME(load)(x, start, n, dtype, buffer);
+        sum += dtype == FLOAT64 ? JOIN(squares, double, SET)(chunk, n) : JOIN(squares, float, SET)(chunk, n);
+    }
+    return sum;
+}
+
+/* For units of many neighbouring elements, such as the channels of a convolution. */
+TARGET static void NAME(count_long_units)(const Activations *a, int32_t *active, int32_t *saturated)
+{
+    _Alignas(64) double buffer[BLOCK];
+    for (size_t row = 0; row < a->outer * a->units; row++) {
+        const size_t unit = row % a->units;
+        for (size_t start = 0; start < a->inner; start += BLOCK) {
+            const int n = a->inner - start < BLOCK ? (int)(a->inner - start) : BLOCK;
+            const void *x = NAME(load)(a->data, row * a->inner + start, n, a->dtype, buffer);
+            if (a->dtype == FLOAT64)
+                JOIN(count_unit, double, SET)(x, n, a->bounds, active + unit, saturated + unit);
+            else
+                JOIN(count_unit, float, SET)(x, n, a->bounds, active + unit, saturated + unit);
+        }
+    }
+}
+
+/* For all others: each element of a row has a counter of its own. The rows are taken in columns of at most BLOCK, and
+   short rows many at once. */
+TARGET static void NAME(count_short_units)(const Activations *a, int32_t *active, int32_t *saturated)
+{
+    _Alignas(64) double buffer[BLOCK];
+    const size_t total = a->outer * a->units * a->inner, cycle = a->units * a->inner;
+    const size_t width = cycle < SHORT_ROW ? SHORT_ROW / cycle * cycle : cycle;
+    int32_t actives[BLOCK], extremes[BLOCK];
+    for (size_t column = 0; column < width; column += BLOCK) {
+        const int columns = width - column < BLOCK ? (int)(width - column) : BLOCK;
+        memset(actives, 0, sizeof *actives * (size_t)columns);
+        memset(extremes, 0, sizeof *extremes * (size_t)columns);
+        for (size_t start = column; start < total; start += width) {
+            const int n = total - start < (size_t)columns ? (int)(total - start) : columns;
+            const void *x = NAME(load)(a->data, start, n, a->dtype, buffer);
+            if (a->dtype == FLOAT64)
+                JOIN(count_each, double, SET)(x, n, a->bounds, actives, extremes);
+            else
+                JOIN(count_each, float, SET)(x, n, a->bounds, actives, extremes);
+        }
+        size_t unit = column % cycle / a->inner, left = a->inner - column % a->inner;
+        for (int i = 0; i < columns; i++) {
+            active[unit] += actives[i];
+            saturated[unit] += extremes[i];
+            if (--left == 0) {
+                left = a->inner;
+                unit = unit + 1 == a->units ? 0 : unit + 1;
+            }
+        }
+    }
+}
+
+TARGET static void NAME(count_units)(const Activations *a, int32_t *active, int32_t *saturated)
+{
+    (a->inner < LONG_UNIT ? NAME(count_short_units) : NAME(count_long_units))(a, active, saturated);
 }
 
 #undef NAME
