@@ -19,6 +19,7 @@ from deepseek.inspector.tables import (
     timing_table,
     with_update_ratio,
 )
+from deepseek.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,9 @@ class Run(Viewable):
 
     def __repr__(self) -> str:
         status = self.status
-        return f"<Run {self.title}: {status.step} steps, {status.state}, {len(self.findings)} findings, {self.path}>"
+        return printable(
+            f"<Run {self.title}: {status.step} steps, {status.state}, {len(self.findings)} findings, {self.path}>"
+        )
 
     @cached_property
     def meta(self) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Recordings as pandas tables."""
+"""Recordings as pandas tables, whose texts can be printed as they are."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -11,6 +11,7 @@ from deepseek.errors import DeepseekError
 from deepseek.inspector.record import TENSOR_KINDS, Finding, Frame, Layout, Site, TensorKind
 from deepseek.inspector.runfile import Step
 from deepseek.kernels.summary import COLUMNS
+from deepseek.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,11 +41,11 @@ def tensor_table(
     values = np.concatenate([frame.values for _, frame in found] or [np.empty((0, len(COLUMNS)))])
     table = {
         "step": steps.astype(np.int64),
-        "site": _take([site.name for site in sites], site),
+        "site": _take([printable(site.name) for site in sites], site),
         "call": np.concatenate([frame.call for _, frame in found] or [np.empty(0, np.uint32)]).astype(np.int64),
         "numel": _take([layout.numel for layout in layouts], layout).astype(np.int64),
         "shape": _take([layout.shape for layout in layouts], layout),
-        "dtype": _take([layout.dtype for layout in layouts], layout),
+        "dtype": _take([printable(layout.dtype) for layout in layouts], layout),
     }
     return pd.DataFrame(table | dict(zip(COLUMNS, values.T, strict=True)))
 
@@ -52,7 +53,7 @@ def tensor_table(
 def with_update_ratio(updates: "pd.DataFrame", parameters: "pd.DataFrame") -> "pd.DataFrame":
     """Add ``update_ratio``: the norm of each update relative to that of the parameter it led to."""
     keys = ["step", "site", "call"]
-    norms = updates[keys].merge(parameters[[*keys, "l2"]], on=keys, how="left")["l2"].to_numpy()
+    norms = updates[keys].merge(parameters[[*keys, "l2"]].drop_duplicates(keys), on=keys, how="left")["l2"].to_numpy()
     ratio = np.divide(updates["l2"], norms, out=np.full(len(updates), np.nan), where=norms > 0)
     return updates.assign(update_ratio=ratio)
 
@@ -95,9 +96,9 @@ def _summary_rows(
         update = cells.get("update", {}).get(site.id)
         if value is None and gradient is None:
             continue
-        row: dict[str, Any] = {"type": site.type}
+        row: dict[str, Any] = {"type": printable(site.type)}
         layout, numbers = value or gradient or (0, {})
-        row |= {"shape": layouts[layout].shape, "dtype": layouts[layout].dtype}
+        row |= {"shape": layouts[layout].shape, "dtype": printable(layouts[layout].dtype)}
         if value is not None:
             row |= {name: numbers[name] for name in ("mean", "std", "absmax", "nonfinite_count")}
         if site.role == "module" and value is not None:
@@ -106,7 +107,7 @@ def _summary_rows(
             row["gradient_norm"] = gradient[1]["l2"]
         if update is not None and value is not None and numbers["l2"] > 0:
             row["update_ratio"] = update[1]["l2"] / numbers["l2"]
-        yield site.name, row
+        yield printable(site.name), row
 
 
 def _by_site(frame: Frame) -> dict[int, tuple[int, dict[str, float]]]:
@@ -126,4 +127,10 @@ def _take(names: list[Any], index: NDArray[np.uint32]) -> NDArray[Any]:
 def _table(rows: Sequence[tuple[Any, ...]], columns: tuple[str, ...]) -> "pd.DataFrame":
     import pandas as pd
 
-    return pd.DataFrame.from_records(rows, columns=list(columns))
+    return pd.DataFrame.from_records([tuple(map(_clean, row)) for row in rows], columns=list(columns))
+
+
+def _clean(cell: Any) -> Any:
+    if isinstance(cell, dict):
+        return {printable(name): _clean(value) for name, value in cell.items()}
+    return printable(cell) if isinstance(cell, str) else cell

@@ -13,7 +13,10 @@ from deepseek.widgets.picture import png
 
 MOST_FINDINGS = 8
 MOST_ROWS = 20
+NAME_LENGTH = 100
 TEXT_LENGTH = 400
+"""Letters of a name and of a sentence that are shown; together with the numbers of rows they bound the output."""
+
 STATES = {"running": "running", "closed": "finished", "interrupted": "interrupted"}
 SHOWN = ("mean", "std", "absmax", "zero_frac", "nonfinite_count")
 
@@ -30,10 +33,11 @@ def static_html(recording: Recording, history: History | None = None) -> str:
     """
     history = history or read(recording)
     if history.observed == 0 and not history.series:
-        return f"<p><b>{_safe(recording.title)}</b> · nothing recorded yet</p>"
+        return f"<p><b>{_safe(recording.title, NAME_LENGTH)}</b> · nothing recorded yet</p>"
+    state = " · ".join(status_parts(recording.status, history))
     return "\n".join(
         [
-            f"<p><b>{_safe(recording.title)}</b> · {_safe(' · '.join(status_parts(recording.status, history)))}</p>",
+            f"<p><b>{_safe(recording.title, NAME_LENGTH)}</b> · {_safe(state)}</p>",
             _findings_html(history.findings),
             f'<p><img alt="{_safe(_alternative(history))}" src="data:image/png;base64,{_base64(history)}"></p>',
             _table_html(history),
@@ -44,8 +48,10 @@ def static_html(recording: Recording, history: History | None = None) -> str:
 def static_text(recording: Recording, history: History | None = None) -> str:
     """Describe a run in one line of text and one line for each finding."""
     history = history or read(recording)
-    line = " · ".join([recording.title, *status_parts(recording.status, history)])
-    findings = [f"  {f['severity']}: {f['message']} Fix: {f['fix']}" for f in history.findings[-MOST_FINDINGS:]]
+    line = " · ".join([_cut(recording.title, NAME_LENGTH), *status_parts(recording.status, history)])
+    findings = [
+        f"  {f['severity']}: {_cut(f['message'])} Fix: {_cut(f['fix'])}" for f in history.findings[-MOST_FINDINGS:]
+    ]
     return "\n".join(one_line(text) for text in (line, *findings))
 
 
@@ -85,7 +91,7 @@ def status_parts(status: Status, history: History) -> list[str]:
     parts = [STATES[status.state], f"step {status.step:,}"]
     if history.newest_scalar is not None:
         name, value = history.newest_scalar
-        parts.append(f"{name[:TEXT_LENGTH]} {value:.4g}")
+        parts.append(f"{_cut(name, NAME_LENGTH)} {value:.4g}")
     if status.steps_per_second == status.steps_per_second:
         parts.append(f"{status.steps_per_second:.3g} steps/s")
     if (overhead := status.overhead) is not None:
@@ -97,7 +103,7 @@ def _findings_html(findings: Sequence[FindingInfo]) -> str:
     if not findings:
         return "<p>No findings.</p>"
     rows = [
-        f"<tr><td><b>{_safe(f['severity'])}</b></td><td>{_safe(f['site'])}</td><td>{f['step']:,}</td>"
+        f"<tr><td><b>{_safe(f['severity'])}</b></td><td>{_safe(f['site'], NAME_LENGTH)}</td><td>{f['step']:,}</td>"
         f"<td>{_safe(f['message'])}</td><td>{_safe(f['cause'])}</td><td>{_safe(f['fix'])}</td></tr>"
         for f in findings[: -MOST_FINDINGS - 1 : -1]
     ]
@@ -113,7 +119,7 @@ def _table_html(history: History) -> str:
         numbers = dict(zip(FLOW_COLUMNS, history.flow.values[index].tolist(), strict=True))
         cells = [site["site"], site["type"], "×".join(map(str, layout.shape)), layout.dtype]
         cells += [f"{numbers[name]:.3g}" for name in SHOWN]
-        rows.append("<tr>" + "".join(f"<td>{_safe(cell)}</td>" for cell in cells) + "</tr>")
+        rows.append("<tr>" + "".join(f"<td>{_safe(cell, NAME_LENGTH)}</td>" for cell in cells) + "</tr>")
     if not rows:
         return ""
     more = f"<p>… and {len(sites) - MOST_ROWS} more sites</p>" if len(sites) > MOST_ROWS else ""
@@ -136,6 +142,9 @@ def _base64(history: History) -> str:
     return base64.b64encode(png(history)).decode()
 
 
-def _safe(text: str) -> str:
-    text = text if len(text) <= TEXT_LENGTH else text[: TEXT_LENGTH - 1] + "…"
-    return escape(one_line(text))
+def _safe(text: str, length: int = TEXT_LENGTH) -> str:
+    return escape(one_line(_cut(text, length)))
+
+
+def _cut(text: str, length: int = TEXT_LENGTH) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
