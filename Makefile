@@ -57,7 +57,7 @@ types: $(VENV)/dev.stamp links
 
 links:
 	@rm -rf .links && mkdir -p .links/deepseek
-	@ln -s $(foreach path,$(wildcard deepseek/*.py) deepseek/py.typed inspector explain kernels widgets,../../$(path)) .links/deepseek/
+	@ln -s $(foreach path,$(wildcard deepseek/*.py) deepseek/py.typed deepseek/callbacks inspector explain kernels widgets,../../$(path)) .links/deepseek/
 
 bench: $(VENV)/dev.stamp ## measure what observation costs, beside the peers that are installed
 	$(BIN)/python -I tests/benchmarks/run.py

@@ -10,6 +10,9 @@ from deepseek.errors import DeepseekError, RunFileError
 
 if TYPE_CHECKING:
     from deepseek import explain, inspector, kernels, widgets
+    from deepseek.callbacks.accelerate import AccelerateTracker
+    from deepseek.callbacks.lightning import LightningCallback
+    from deepseek.callbacks.trainer import TrainerCallback
     from deepseek.compose import inspect, open_run
     from deepseek.inspector import Finding, Run, Session
     from deepseek.widgets.magic import load_ipython_extension, unload_ipython_extension
@@ -17,11 +20,14 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AccelerateTracker",
     "DeepseekError",
     "Finding",
+    "LightningCallback",
     "Run",
     "RunFileError",
     "Session",
+    "TrainerCallback",
     "__version__",
     "explain",
     "inspect",
@@ -36,9 +42,12 @@ __all__ = [
 _ROOMS = {"explain", "inspector", "kernels", "widgets"}
 
 _HOME = {
+    "AccelerateTracker": "deepseek.callbacks.accelerate",
     "Finding": "deepseek.inspector",
+    "LightningCallback": "deepseek.callbacks.lightning",
     "Run": "deepseek.inspector",
     "Session": "deepseek.inspector",
+    "TrainerCallback": "deepseek.callbacks.trainer",
     "inspect": "deepseek.compose",
     "load_ipython_extension": "deepseek.widgets.magic",
     "open_run": "deepseek.compose",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
@@ -30,7 +31,7 @@ def inspect(
 
     Args:
         model: The model to watch.
-        optimizer: The optimizer that updates it.
+        optimizer: The optimizer that updates it; of one that Accelerate has prepared, the optimizer inside.
         budget: Largest share of the step time that watching may cost (0.05 = 5 %), measured by itself.
             The first five steps are always observed.
         every: Observe each ``every``-th step instead of keeping to the budget; 1 observes each step.
@@ -48,7 +49,7 @@ def inspect(
     """
     return inspector.inspect(
         model,
-        optimizer,
+        _unwrapped(optimizer),
         budget=budget,
         every=every,
         sites=sites,
@@ -72,3 +73,10 @@ def open_run(path: str | Path) -> inspector.Run:
         RunFileError: The file is missing, foreign, damaged or of another version.
     """
     return inspector.open_run(path, viewer=Viewer())
+
+
+def _unwrapped(optimizer: Any) -> Any:
+    """The optimizer inside a wrapper such as Accelerate's, which takes no hooks of its own."""
+    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
+        optimizer = inner
+    return optimizer

@@ -1,0 +1,1 @@
+"""Sessions that a training framework opens and closes: transformers, Lightning and Accelerate."""
