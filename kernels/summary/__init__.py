@@ -4,7 +4,7 @@ from deepseek.kernels.summary.columns import COLUMNS, ROW_BYTES
 from deepseek.kernels.summary.general import Row
 from deepseek.kernels.summary.live_rows import count_live_rows
 from deepseek.kernels.summary.native import implementation
-from deepseek.kernels.summary.op import summarize_difference_row, summarize_row, summarize_update_row
+from deepseek.kernels.summary.op import summarize_row, summarize_update_row
 from deepseek.kernels.summary.reference import reference_row
 from deepseek.kernels.summary.squares import square_sums
 from deepseek.kernels.summary.summary import Summary, summarize
@@ -25,7 +25,6 @@ __all__ = [
     "square_sums",
     "start_transfer",
     "summarize",
-    "summarize_difference_row",
     "summarize_row",
     "summarize_update_row",
 ]

@@ -2,7 +2,6 @@
 
 import struct
 
-import torch
 from torch import Tensor
 
 from deepseek.errors import DeepseekError
@@ -36,8 +35,15 @@ def general_row(tensor: Tensor) -> Row:
     return native.summarize(tensor.data_ptr(), tensor.numel(), code)
 
 
-def general_difference_row(new: Tensor, old: Tensor) -> Row:
-    """Summarise the difference of any two tensors of the same shape, dtype and device."""
+def general_update_rows(new: Tensor, old: Tensor) -> tuple[Row, Row]:
+    """Summarise any tensor and its difference from an older copy, and bring the copy up to date."""
+    rows = general_row(new), _difference_row(new, old)
+    if is_summarisable(new) and is_summarisable(old):
+        old.copy_(new)
+    return rows
+
+
+def _difference_row(new: Tensor, old: Tensor) -> Row:
     if not (is_summarisable(new) and is_summarisable(old)) or is_sparse(new) or is_sparse(old):
         return _NOT_APPLICABLE
     if new.shape != old.shape or new.dtype != old.dtype or new.device != old.device:
@@ -45,18 +51,4 @@ def general_difference_row(new: Tensor, old: Tensor) -> Row:
             f"Expected two tensors of the same shape, dtype and device, got {describe(new)} and {describe(old)}; "
             "compare a tensor with an earlier copy of itself."
         )
-    if new.numel() == 0:
-        return _EMPTY
-    new, old = plain(new).contiguous(), plain(old).contiguous()
-    code = in_place_code(new)
-    if code is None:
-        return reference_row(as_float(new) - as_float(old))
-    return native.summarize_difference(new.data_ptr(), old.data_ptr(), new.numel(), code)
-
-
-def general_update_rows(new: Tensor, old: Tensor) -> tuple[Row, Row]:
-    """Summarise any tensor and its difference from an older copy, and bring the copy up to date."""
-    rows = general_row(new), general_difference_row(new, old)
-    if is_summarisable(new) and is_summarisable(old):
-        old.copy_(new)
-    return rows
+    return general_row(as_float(new.detach()) - as_float(old.detach()))

@@ -47,7 +47,7 @@ def reference_count_live_rows(counts: Tensor, gradient: Tensor) -> None:
     if not is_summarisable(gradient):
         return
     rows = len(counts) if counts.ndim == 1 else -1
-    fits = counts.dtype in (torch.int32, torch.float32) and counts.device == gradient.device
+    fits = counts.dtype is torch.int32 and counts.device == gradient.device
     if gradient.shape[:1] != (rows,) or not fits:
         raise DeepseekError(
             f"Expected counts of shape [rows], int32, on the device of the gradient, got {describe(counts)} "

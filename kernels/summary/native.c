@@ -55,34 +55,19 @@ static void *as_address(PyObject *number, Py_ssize_t numel)
     return address;
 }
 
-static PyObject *as_row(const void *new, const void *old, Py_ssize_t numel, Dtype dtype)
-{
-    double row[COLUMN_COUNT];
-    WITHOUT_GIL(numel, chosen->summarize(new, old, (size_t)numel, dtype, row));
-    return PyBytes_FromStringAndSize((const char *)row, sizeof row);
-}
-
 static PyObject *summarize(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
+    double row[COLUMN_COUNT];
     (void)module;
     if (!expect_arguments(count, 3))
         return NULL;
     const Py_ssize_t numel = as_size(arguments[1]);
     const Dtype dtype = as_dtype(arguments[2]);
-    const void *new = as_address(arguments[0], numel);
-    return PyErr_Occurred() ? NULL : as_row(new, NULL, numel, dtype);
-}
-
-static PyObject *summarize_difference(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
-{
-    (void)module;
-    if (!expect_arguments(count, 4))
+    const void *x = as_address(arguments[0], numel);
+    if (PyErr_Occurred())
         return NULL;
-    const Py_ssize_t numel = as_size(arguments[2]);
-    const Dtype dtype = as_dtype(arguments[3]);
-    const void *new = as_address(arguments[0], numel);
-    const void *old = as_address(arguments[1], numel);
-    return PyErr_Occurred() ? NULL : as_row(new, old, numel, dtype);
+    WITHOUT_GIL(numel, chosen->summarize(x, (size_t)numel, dtype, row));
+    return PyBytes_FromStringAndSize((const char *)row, sizeof row);
 }
 
 static PyObject *summarize_update(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
@@ -215,8 +200,6 @@ static int choose(PyObject *module)
 static PyMethodDef METHODS[] = {
     {"summarize", (PyCFunction)(void (*)(void))summarize, METH_FASTCALL,
      "summarize(address, numel, dtype_code) -> the 12 columns as bytes"},
-    {"summarize_difference", (PyCFunction)(void (*)(void))summarize_difference, METH_FASTCALL,
-     "summarize_difference(new_address, old_address, numel, dtype_code) -> the 12 columns of new - old as bytes"},
     {"summarize_update", (PyCFunction)(void (*)(void))summarize_update, METH_FASTCALL,
      "summarize_update(new_address, old_address, numel, dtype_code) -> the columns of new, and of new - old"},
     {"square_sum", square_sum, METH_O,

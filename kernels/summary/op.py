@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch._C import _is_torch_function_mode_enabled as _has_function_mode
 
-from deepseek.kernels.summary.general import Row, general_difference_row, general_row, general_update_rows
+from deepseek.kernels.summary.general import Row, general_row, general_update_rows
 from deepseek.kernels.summary.layouts import unobserved
 from deepseek.kernels.summary.native import in_place_code, native
 
@@ -28,25 +28,6 @@ def summarize_row(tensor: Tensor) -> Row:
         with torch._C.DisableTorchFunction():
             return _row(tensor)
     return _row(tensor)
-
-
-def summarize_difference_row(new: Tensor, old: Tensor) -> Row:
-    """Summarise ``new - old``, subtracted in float32 (float64 for float64 tensors); made to be called inside hooks.
-
-    Args:
-        new: A dense tensor.
-        old: A tensor of the same shape, dtype and device.
-
-    Returns:
-        As ``summarize_row`` does; all NaN where that is, and for sparse tensors.
-
-    Raises:
-        DeepseekError: If shapes, dtypes or devices differ.
-    """
-    if _has_function_mode():
-        with torch._C.DisableTorchFunction():
-            return _difference_row(new, old)
-    return _difference_row(new, old)
 
 
 def summarize_update_row(new: Tensor, old: Tensor) -> tuple[Row, Row]:
@@ -79,17 +60,6 @@ def _row(tensor: Tensor) -> Row:
             pass
     with unobserved():
         return general_row(tensor)
-
-
-def _difference_row(new: Tensor, old: Tensor) -> Row:
-    code = in_place_code(new)
-    if code is not None and in_place_code(old) == code and new.shape == old.shape and new.stride() == old.stride():
-        try:
-            return native.summarize_difference(new.data_ptr(), old.data_ptr(), new.numel(), code)
-        except RuntimeError:  # as above
-            pass
-    with unobserved():
-        return general_difference_row(new, old)
 
 
 def _update_rows(new: Tensor, old: Tensor) -> tuple[Row, Row]:

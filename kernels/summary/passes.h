@@ -40,17 +40,13 @@ TARGET static void NAME(add_block)(Moments *all, const void *x, int n, Dtype dty
     merge(all, &block);
 }
 
-/* Summary of new, or of new - old where old is given. */
-TARGET static void NAME(summarize)(const void *new, const void *old, size_t numel, Dtype dtype, double *row)
+TARGET static void NAME(summarize)(const void *x, size_t numel, Dtype dtype, double *row)
 {
-    _Alignas(64) double buffer[BLOCK], other[BLOCK];
+    _Alignas(64) double buffer[BLOCK];
     Moments all = NOTHING;
     for (size_t start = 0; start < numel; start += BLOCK) {
         const int n = numel - start < BLOCK ? (int)(numel - start) : BLOCK;
-        const void *x = NAME(load)(new, start, n, dtype, buffer);
-        if (old)
-            x = NAME(subtract)(x, NAME(load)(old, start, n, dtype, other), n, dtype, buffer);
-        NAME(add_block)(&all, x, n, dtype);
+        NAME(add_block)(&all, NAME(load)(x, start, n, dtype, buffer), n, dtype);
     }
     write_row(&all, numel, row);
 }

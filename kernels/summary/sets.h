@@ -66,7 +66,7 @@ static int always(void)
 typedef struct {
     const char *name;
     int (*is_available)(void);
-    void (*summarize)(const void *new, const void *old, size_t numel, Dtype dtype, double *row);
+    void (*summarize)(const void *x, size_t numel, Dtype dtype, double *row);
     void (*summarize_update)(const void *new, void *old, size_t numel, Dtype dtype, double *row, double *change);
     double (*square_sum)(const void *x, size_t numel, Dtype dtype);
     void (*count_units)(const Activations *activations, int32_t *active, int32_t *saturated);

@@ -46,7 +46,7 @@ def start_transfer(rows: Sequence[Row]) -> Transfer:
     its current stream. The training thread does not wait for any of it.
 
     Args:
-        rows: What ``summarize_row`` and ``summarize_difference_row`` returned.
+        rows: What ``summarize_row`` and ``summarize_update_row`` returned.
     """
     native: list[tuple[int, bytes]] = []
     on_device: dict[torch.device, list[tuple[int, Tensor]]] = {}

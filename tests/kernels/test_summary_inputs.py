@@ -21,6 +21,10 @@ from deepseek.kernels.summary import native
 needs_native = pytest.mark.skipif(native.native is None, reason="the native part was not built")
 
 
+def counts(length: int) -> Tensor:
+    return torch.zeros(length, dtype=torch.int32)
+
+
 def all_nan(summary: Summary) -> bool:
     return all(math.isnan(value) for value in summary[3:])
 
@@ -69,7 +73,7 @@ def test_nothing_to_summarise_gives_nan(implementation: str, make) -> None:
     row = op.summarize_row(tensor)
     assert isinstance(row, bytes)
     assert all(math.isnan(value) for value in struct.unpack("12d", row))
-    assert isinstance(op.summarize_difference_row(tensor, tensor), bytes)
+    assert all(isinstance(row, bytes) for row in op.summarize_update_row(tensor, tensor))
 
 
 def test_inside_a_function_transform_gives_nan(implementation: str) -> None:
@@ -143,8 +147,10 @@ def test_autograd_and_random_state_are_left_alone(implementation: str) -> None:
     for tensor in (x, y, y[:, ::2], x.long()):
         row = op.summarize_row(tensor)
         assert isinstance(row, bytes) or not row.requires_grad
-        op.summarize_difference_row(tensor, tensor)
-    op.count_live_rows(torch.zeros(4), x)
+        op.summarize_update_row(tensor, tensor.detach().clone())
+        op.square_sums([tensor])
+    op.count_live_rows(counts(4), x)
+    op.count_units(counts(6), counts(6), x, 1, (0.0, 0.0, -1.0, 1.0))
     assert (y._version, y.grad_fn) == (version, function)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.is_grad_enabled()
@@ -165,13 +171,15 @@ def test_the_modes_of_the_user_see_nothing(implementation: str) -> None:
             seen.append(func)
             return func(*args, **(kwargs or {}))
 
-    x, counts = torch.randn(4, 6), torch.zeros(4)
-    strided, integers = x[:, ::2], x.long()
+    x, rows = torch.randn(4, 6), counts(4)
+    strided, integers, six, three = x[:, ::2], x.long(), counts(6), counts(3)
     with Functions(), Dispatches():
-        for tensor in (x, strided, integers):
+        for tensor, units in ((x, six), (strided, three), (integers, six)):
             row = op.summarize_row(tensor)
-            op.summarize_difference_row(tensor, tensor)
-            op.count_live_rows(counts, tensor)
+            op.summarize_update_row(tensor, tensor)
+            op.count_live_rows(rows, tensor)
+            op.square_sums([tensor])
+            op.count_units(units, units, tensor, 1, (0.0, 0.0, -1.0, 1.0))
             op.start_transfer([row]).wait()
     assert seen == []
 
@@ -185,9 +193,9 @@ def test_the_default_device_does_not_matter(implementation: str) -> None:
 
 def test_differences_of_unlike_tensors_are_refused() -> None:
     with pytest.raises(DeepseekError, match=r"same shape, dtype and device, got \(2,\).*\(3,\)"):
-        op.summarize_difference_row(torch.ones(2), torch.ones(3))
+        op.summarize_update_row(torch.ones(2), torch.ones(3))
     with pytest.raises(DeepseekError, match="float64"):
-        op.summarize_difference_row(torch.ones(2), torch.ones(2, dtype=torch.float64))
+        op.summarize_update_row(torch.ones(2), torch.ones(2, dtype=torch.float64))
 
 
 def test_summarize_tells_shape_and_dtype(implementation: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from deepseek.kernels.summary import COLUMNS, start_transfer, summarize_difference_row, summarize_row
+from deepseek.kernels.summary import COLUMNS, start_transfer, summarize_row, summarize_update_row
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 OTHERS = (torch.float8_e4m3fn, torch.float8_e5m2, torch.int64, torch.int32, torch.int8, torch.uint8, torch.bool)
@@ -181,18 +181,44 @@ def test_denormals_are_counted_where_they_are_flushed_to_zero(implementation: st
     assert (row["zero_frac"], row["positive_frac"], row["subnormal16_frac"]) == (0.25, 0.75, 0.25)
 
 
+def as_bits(x: Tensor) -> Tensor:
+    return x.view({2: torch.int16, 4: torch.int32, 8: torch.int64}[x.element_size()])
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last", "strided", "transposed"])
 @pytest.mark.parametrize("size", [0, 1, 4096, 50_000])
-def test_differences(implementation: str, dtype: torch.dtype, layout: str, size: int) -> None:
+def test_updates(implementation: str, dtype: torch.dtype, layout: str, size: int) -> None:
     generator = torch.Generator().manual_seed(size)
     old = laid_out(content("sprinkled", size, generator).to(dtype), layout)
     new = laid_out(content("normal", size, generator).to(dtype), layout)
     wide = torch.float64 if dtype == torch.float64 else torch.float32
-    check(values(summarize_difference_row(new, old))[0], new.to(wide) - old.to(wide))
+    for later in (new, old.clone().neg_()):
+        difference = later.to(wide) - old.to(wide)
+        rows = values(*summarize_update_row(later, old))
+        check(rows[0], later)
+        check(rows[1], difference)
+        assert torch.equal(as_bits(old), as_bits(later))
 
 
-def test_a_difference_of_unlike_strides(implementation: str) -> None:
+def test_an_update_of_unlike_strides(implementation: str) -> None:
     new = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
     old = torch.arange(36.0).view(6, 6).t()
-    check(values(summarize_difference_row(new, old))[0], new - old)
+    difference = new - old
+    check(values(summarize_update_row(new, old)[1])[0], difference)
+    assert torch.equal(old, new)
+
+
+def test_an_update_of_a_parameter(implementation: str) -> None:
+    new, old = torch.nn.Parameter(torch.ones(5)), torch.zeros(5)
+    rows = values(*summarize_update_row(new, old))
+    assert rows[:, 0].tolist() == [1.0, 1.0]
+    assert old.tolist() == [1.0] * 5
+
+
+def test_an_update_of_a_sparse_parameter(implementation: str) -> None:
+    new, old = torch.eye(3).to_sparse(), torch.zeros(3, 3).to_sparse()
+    rows = values(*summarize_update_row(new, old))
+    assert rows[0, 0] == pytest.approx(1 / 3)
+    assert math.isnan(rows[1, 0])
+    assert torch.equal(old.to_dense(), torch.eye(3))
