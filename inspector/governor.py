@@ -1,66 +1,97 @@
-"""Decides which steps are observed, so that observing stays within its budget."""
+"""Decides what is observed in which step, so that observing stays within its budget."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import ceil, isnan
-from statistics import median, quantiles
+from statistics import median
 from typing import NamedTuple
 
+from deepseek.inspector.overhead import MEASURED_STEPS, Timing, measure_overhead, steps_per_second
+from deepseek.inspector.recorder import Group
 from deepseek.inspector.recording import Overhead
 
-WINDOW = 100
-"""Number of past steps that measurements of cost look at."""
+WINDOW = 50
+"""Over any so many steps in a row, the cost stays within the budget."""
 
 FIRST_STEPS = 5
-"""Steps at the start of a run that are observed whatever they cost: most faults show there, and rules need a few."""
+"""Steps at the start of a run that are observed as soon as the window has room: most faults show there."""
 
+BURST_EVERY = 10
+"""Functions are observed in at most one of so many observed steps."""
+
+MAX_PASSES = 64
+"""Forwards without gradients of one phase that are observed within one training step."""
+
+_REFRESH_EVERY = 10
 _MAX_CADENCE = 1000
-_FEWEST = 5
-
-
-class Timing(NamedTuple):
-    """Duration of a step, the inspector's part of it, and whether the step was observed."""
-
-    wall_ms: float
-    inspector_ms: float
-    observed: bool
+_LARGEST_FACTOR = 3.0
 
 
 class Governor:
-    """Measures what an observed step costs and spreads observations out until their share fits the budget.
+    """Measures what each group of probes costs and gives each a cadence, so that their sum fits the budget.
+
+    The time inside the probes is corrected for what they cost elsewhere (caches, the worker's thread): by comparing
+    observed with unobserved steps of this run, and by the CPU time of the worker. A ledger of the last steps then
+    guards the promise: a group is observed only if the window would still be within the budget.
 
     Args:
         budget: Largest share of step time that the inspector may cost (0.05 = 5 %).
         every: Observe each ``every``-th step instead, whatever it costs.
+        groups: The groups of probes there are.
     """
 
-    def __init__(self, budget: float, every: int | None) -> None:
+    def __init__(self, budget: float, every: int | None, groups: Iterable[Group]) -> None:
         self._budget = budget
         self._every = every
-        self._cadence = every or 1
-        self._timings: deque[Timing] = deque(maxlen=WINDOW)
-        self._costs: deque[float] = deque(maxlen=_FEWEST)
-        self._since_observed = 0
+        self._since: dict[Group, int] = dict.fromkeys(groups, _MAX_CADENCE)
+        self._costs: dict[Group, deque[float]] = {group: deque(maxlen=5) for group in ("norm", *self._since)}
+        self._timings: deque[Timing] = deque(maxlen=MEASURED_STEPS)
+        self._bare: deque[float] = deque(maxlen=MEASURED_STEPS)
+        self._ledger: deque[float] = deque(maxlen=WINDOW - 1)
+        self._background: deque[float] = deque(maxlen=MEASURED_STEPS)
         self._steps = 0
+        self._estimate = _Estimate(0.0, 0.0, 1.0, {}, {})
 
-    def add(self, timing: Timing) -> None:
-        """Account for a finished step."""
+    def add(self, timing: Timing, spent: Mapping[Group, float], groups: Iterable[Group], background_ms: float) -> None:
+        """Account for a finished step.
+
+        Args:
+            timing: Its duration; NaN for the first one.
+            spent: Milliseconds spent by each group of probes.
+            groups: The groups that were observed.
+            background_ms: CPU time that the worker used meanwhile.
+        """
         self._steps += 1
-        self._since_observed = 1 if timing.observed else self._since_observed + 1
-        if isnan(timing.wall_ms):
-            return
-        self._timings.append(timing)
-        if timing.observed:
-            self._costs.append(timing.inspector_ms)
-        if self._every is None and self._costs:
-            bare = median(past.wall_ms - past.inspector_ms for past in self._timings)
-            affordable = self._budget * max(bare, 1e-6)
-            self._cadence = min(max(ceil(median(self._costs) / affordable), 1), _MAX_CADENCE)
+        for group in self._since:
+            self._since[group] = min(self._since[group] + 1, _MAX_CADENCE)
+        for group in groups:
+            self._since[group] = 1
+            self._costs[group].append(spent.get(group, 0.0))
+        self._costs["norm"].append(spent.get("norm", 0.0))
+        self._ledger.append(self._estimate.outside * timing.inspector_ms + background_ms)
+        self._background.append(background_ms)
+        if not isnan(timing.wall_ms):
+            self._timings.append(timing)
+            self._bare.append(timing.wall_ms - timing.inspector_ms)
+        if self._every is None and self._bare and (self._steps < 3 * FIRST_STEPS or self._steps % _REFRESH_EVERY == 0):
+            self._estimate = self._new_estimate()
 
-    def observe_next(self) -> bool:
-        """Whether the next step should be observed."""
-        starting = self._every is None and self._steps < FIRST_STEPS
-        return starting or self._since_observed >= self._cadence
+    def next_groups(self) -> frozenset[Group]:
+        """Say what the next step should observe."""
+        if self._every is not None:
+            return self._by_number(self._every)
+        if self._steps == 0:
+            return frozenset(self._since)
+        if not self._bare:
+            return frozenset()
+        return self._within_budget()
+
+    def wants_norm(self) -> bool:
+        """Whether the next step affords the norm of all gradients: every step, unless half the budget is too little."""
+        estimate = self._estimate
+        if self._every is not None or not estimate.bare_ms:
+            return True
+        return self._steps % _cadence(estimate.always_ms, self._budget / 2 * estimate.bare_ms) == 0
 
     @property
     def steps_per_second(self) -> float:
@@ -72,30 +103,117 @@ class Governor:
         """The measured share of the step time, once there is enough to measure."""
         return measure_overhead(self._timings)
 
+    def _by_number(self, every: int) -> frozenset[Group]:
+        if self._steps % every:
+            return frozenset()
+        burst = self._steps // every % BURST_EVERY == 0
+        return frozenset(group for group in self._since if burst or group != "function")
 
-def steps_per_second(timings: Iterable[Timing]) -> float:
-    """Steps per second over the newest 20 steps; NaN without a timed one."""
-    walls = [timing.wall_ms for timing in timings if not isnan(timing.wall_ms)][-20:]
-    return 1e3 * len(walls) / max(sum(walls), 1e-9) if walls else float("nan")
+    def _within_budget(self) -> frozenset[Group]:
+        estimate = self._estimate
+        starting = self._steps < FIRST_STEPS
+        due = [group for group, cadence in estimate.cadences.items() if starting or self._since[group] >= cadence]
+        if not due:
+            return frozenset()
+        reserved = estimate.always_ms * (WINDOW - len(self._ledger))
+        room = self._budget * estimate.bare_ms * WINDOW - sum(self._ledger) - reserved
+        chosen: set[Group] = set()
+        for group in sorted(due, key=lambda group: -self._since[group] / estimate.cadences[group]):
+            if estimate.costs[group] <= room and not (group == "function" and self._since[group] < BURST_EVERY):
+                chosen.add(group)
+                room -= estimate.costs[group]
+        return frozenset(chosen)
+
+    def _new_estimate(self) -> "_Estimate":
+        bare, always, outside = median(self._bare), _typical(self._costs["norm"]), self._outside()
+        inside = sum(timing.inspector_ms for timing in self._timings)
+        behind = sum(self._background) / inside if inside > 0 else 0.0
+        factor = min(max(1.0 + behind, outside), _LARGEST_FACTOR)
+        costs = {group: factor * _typical(self._costs[group]) for group in self._since}
+        return _Estimate(bare, always, outside, costs, _cadences(costs, self._budget * bare - always))
+
+    def _outside(self) -> float:
+        """Difference between observed and unobserved steps, relative to the time inside the probes."""
+        observed = [timing for timing in self._timings if timing.observed]
+        bare = [timing.wall_ms - timing.inspector_ms for timing in self._timings if not timing.observed]
+        if min(len(observed), len(bare)) < FIRST_STEPS:
+            return 1.0
+        base, inside = median(bare), median(timing.inspector_ms for timing in observed)
+        ratio = median(timing.wall_ms - base for timing in observed) / max(inside, 1e-9)
+        return min(max(ratio, 1.0), _LARGEST_FACTOR)
 
 
-def measure_overhead(timings: Iterable[Timing]) -> Overhead | None:
-    """Estimate which share of the step time the inspector costs, from the newest ``WINDOW`` steps.
+class _Estimate(NamedTuple):
+    """What is known about costs.
 
-    Observed and unobserved steps of the same run are compared where there are at least five of each; otherwise the
-    time spent inside the probes is related to the rest of the step. None with fewer than five steps.
+    Attributes:
+        bare_ms: Duration of a step without the inspector.
+        always_ms: What the inspector costs on every step.
+        outside: How much longer an observed step takes than the time inside the probes says, as a factor.
+        costs: What observing each group costs, in milliseconds, everything included.
+        cadences: Steps from one observation of a group to the next.
     """
-    known = [timing for timing in timings if not isnan(timing.wall_ms)][-WINDOW:]
-    observed = [timing for timing in known if timing.observed]
-    bare = [timing.wall_ms for timing in known if not timing.observed]
-    if len(observed) < _FEWEST:
-        return None
-    share_observed = len(observed) / len(known)
-    if len(bare) >= _FEWEST:
-        base = max(median(bare), 1e-9)
-        costs = [timing.wall_ms - base for timing in observed]
-    else:
-        base = max(median(timing.wall_ms - timing.inspector_ms for timing in known), 1e-9)
-        costs = [timing.inspector_ms for timing in observed]
-    low, middle, high = (max(cost, 0.0) / base * share_observed for cost in quantiles(costs, n=4))
-    return Overhead(middle, low, high, "interleaved" if len(bare) >= _FEWEST else "self-timed")
+
+    bare_ms: float
+    always_ms: float
+    outside: float
+    costs: Mapping[Group, float]
+    cadences: Mapping[Group, int]
+
+
+class PassGovernor:
+    """Decides which forwards of one phase without gradients (evaluation, generation) are observed.
+
+    Args:
+        budget: Largest share of their time that the inspector may cost.
+        every: Observe each ``every``-th instead, whatever it costs.
+    """
+
+    def __init__(self, budget: float, every: int | None) -> None:
+        self._budget = budget
+        self._every = every
+        self._bare: deque[float] = deque(maxlen=MEASURED_STEPS)
+        self._costs: deque[float] = deque(maxlen=5)
+        self._since = _MAX_CADENCE
+        self._observed = 0
+
+    def add(self, wall_ms: float, inspector_ms: float, *, observed: bool) -> None:
+        """Account for a finished forward."""
+        self._bare.append(wall_ms - inspector_ms)
+        self._since = 1 if observed else self._since + 1
+        if observed:
+            self._costs.append(inspector_ms)
+            self._observed += 1
+
+    def end_step(self) -> None:
+        """Begin to count anew, because a training step has ended."""
+        self._observed = 0
+
+    def observe_next(self) -> bool:
+        """Whether the next forward should be observed."""
+        if self._observed >= MAX_PASSES:
+            return False
+        if self._every is not None:
+            return self._since >= self._every
+        if not self._costs:
+            return True
+        return self._since >= _cadence(_typical(self._costs), self._budget * median(self._bare))
+
+
+def _cadences(costs: Mapping[Group, float], allowed: float) -> dict[Group, int]:
+    """Share out the allowed cost of a step: all groups alike, and what the cheap ones leave goes to the others."""
+    cadences: dict[Group, int] = {}
+    left = max(allowed, 1e-9)
+    for place, group in enumerate(sorted(costs, key=lambda group: costs[group])):
+        share = left / (len(costs) - place)
+        cadences[group] = _cadence(costs[group], share)
+        left = max(left - costs[group] / cadences[group], 1e-9)
+    return cadences
+
+
+def _cadence(cost: float, allowed: float) -> int:
+    return min(max(ceil(cost / max(allowed, 1e-9)), 1), _MAX_CADENCE)
+
+
+def _typical(costs: deque[float]) -> float:
+    return median(costs) if costs else 0.0

@@ -19,7 +19,6 @@ TensorKind = Literal[
     "update",
     "eval_activation",
     "generate_activation",
-    "unit",
 ]
 
 TENSOR_KINDS: tuple[TensorKind, ...] = (
@@ -31,16 +30,12 @@ TENSOR_KINDS: tuple[TensorKind, ...] = (
     "update",
     "eval_activation",
     "generate_activation",
-    "unit",
 )
 """Kinds of frames that hold one summary row per observed tensor.
 
 ``gradient`` is what has accumulated after each backward pass (``call`` counts them), free of any loss scale;
 ``applied_gradient`` is what the optimizer then used, after clipping. Outputs of modules in forwards without gradients
 are kept apart: ``eval_activation``, and ``generate_activation`` for those that continue a sequence token by token.
-
-``unit`` summarises, for each weight, the vector that counts in how many steps of the last window any gradient
-reached each of its output units (its rows); ``zero_frac`` is then the share of units that no gradient reached.
 """
 
 Severity = Literal["info", "warning", "error"]

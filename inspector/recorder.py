@@ -1,12 +1,16 @@
-"""Collects the summary rows of the step in progress."""
+"""Collects what the probes see during the step in progress."""
 
 import logging
+from collections.abc import Callable
 from time import perf_counter_ns
+from typing import Literal
 
 import torch
 
-from deepseek.inspector.record import TENSOR_KINDS, Layout, TensorKind
+from deepseek.inspector.record import TENSOR_KINDS, Event, Layout, TensorKind
 from deepseek.inspector.sites import SiteTable
+from deepseek.inspector.tensors import local
+from deepseek.kernels.summary import Row as Payload
 from deepseek.kernels.summary import summarize_row
 
 log = logging.getLogger("deepseek")
@@ -14,42 +18,81 @@ log = logging.getLogger("deepseek")
 MAX_STEP_ROWS = 20_000
 """Rows of one kind that a step may have; what comes after them is left out."""
 
-Payload = bytes | torch.Tensor
+MAX_LAYOUTS = 100_000
+"""Different shapes and dtypes that a run may have; tensors of further ones are not recorded."""
+
 Row = tuple[int, int, int, Payload]
 """Site id, call, layout id and the summary: packed on the host, or still on its way from the accelerator."""
+
+Group = Literal["norm", "gradient", "activation", "parameter", "unit", "function"]
+"""Probes that are switched on and off together, and whose cost is accounted for together."""
+
+Units = tuple[int, int, torch.Tensor, torch.Tensor]
+"""Site id, samples, and per unit the samples in which it was active and saturated, ``[U] int32``."""
 
 
 class Recorder:
     """Where probes leave what they saw. Probes may run in several threads at once.
 
     Attributes:
+        kinds: The kinds that the user wants.
         active: Whether rows are wanted now; probes return at once when not.
-        spent_ns: Time spent inside the inspector during the step in progress.
+        output_kind: The kind under which outputs of modules are recorded now; None when they are not wanted.
+        output_gradients: Whether gradients of outputs are wanted.
+        units: Whether units are counted now.
+        inverse_scale: What the gradients now arriving must be multiplied with, because a loss scaler scaled the loss.
+        spent_ns: Time spent inside the inspector during the step in progress, by group.
+        on_backward: Called with every gradient that arrives.
         rows: The rows of the step in progress, by kind.
     """
 
     def __init__(self, sites: SiteTable) -> None:
         self.sites = sites
+        self.kinds: frozenset[str] = frozenset()
         self.active = False
-        self.spent_ns = 0
-        self.rows: dict[TensorKind, list[Row]] = {kind: [] for kind in TENSOR_KINDS}
-        self.calls: dict[tuple[str, int], int] = {}
+        self.output_kind: TensorKind | None = None
+        self.output_gradients = False
+        self.units = False
+        self.inverse_scale: torch.Tensor | float | None = None
+        self.spent_ns: dict[Group, int] = {}
+        self.on_backward: Callable[[], None] = lambda: None
+        self._said: set[str] = set()
         self._layouts: dict[tuple[torch.dtype, torch.Size], Layout] = {}
         self._new_layouts: list[Layout] = []
-        self._said: set[str] = set()
+        self.discard()
+
+    def discard(self) -> None:
+        """Start the step in progress afresh."""
+        self.rows: dict[TensorKind, list[Row]] = {kind: [] for kind in TENSOR_KINDS}
+        self.full_units: list[Units] = []
+        self.events: list[Event] = []
+        self.calls: dict[tuple[str, int], int] = {}
 
     def add(self, kind: TensorKind, site: int, call: int, tensor: torch.Tensor) -> None:
         """Summarise ``tensor`` and keep the row, unless the step has too many of this kind already."""
         if self.has_room(kind):
+            tensor = local(tensor)
             self.add_row(kind, site, call, tensor, summarize_row(tensor))
 
     def add_row(self, kind: TensorKind, site: int, call: int, tensor: torch.Tensor, payload: Payload) -> None:
         """Keep a row that was summarised already; ``tensor`` gives its layout."""
         layout = self._layouts.get((tensor.dtype, tensor.shape)) or self._add_layout(tensor)
-        self.rows[kind].append((site, call, layout.id, payload))
+        if layout is not None:
+            self.rows[kind].append((site, call, layout.id, payload))
+
+    def add_gradient(self, kind: TensorKind, site: int, call: int, gradient: torch.Tensor) -> None:
+        """Summarise a gradient as it would be without a loss scale."""
+        self.on_backward()
+        gradient = local(gradient)
+        if self.inverse_scale is not None:
+            with torch.no_grad():
+                gradient = gradient.detach() * self.inverse_scale
+        self.add(kind, site, call, gradient)
 
     def has_room(self, kind: TensorKind) -> bool:
-        """Whether the step in progress may take one more row of this kind; says once when it may not."""
+        """Whether the step in progress takes one more row of this kind; says once when there are too many."""
+        if kind not in self.kinds:
+            return False
         if len(self.rows[kind]) < MAX_STEP_ROWS:
             return True
         self._warn_once(
@@ -66,22 +109,23 @@ class Recorder:
         self.calls[key] = call + 1
         return call
 
-    def take_rows(self) -> dict[TensorKind, list[Row]]:
-        """Hand over the rows of the step in progress and start afresh."""
-        rows = {kind: found for kind, found in self.rows.items() if found}
-        self.rows = {kind: [] for kind in TENSOR_KINDS}
-        self.calls = {}
-        return rows
-
     def take_layouts(self) -> tuple[Layout, ...]:
         """Return the layouts that were first seen since the last call."""
         new, self._new_layouts = tuple(self._new_layouts), []
         return new
 
-    def take_spent_ns(self) -> int:
-        """Return the time spent inside the inspector since the last call."""
-        spent, self.spent_ns = self.spent_ns, 0
-        return spent
+    def take_spent_ms(self) -> dict[Group, float]:
+        """Return the time spent inside the inspector since the last call, by group."""
+        spent, self.spent_ns = self.spent_ns, {}
+        return {group: nanoseconds / 1e6 for group, nanoseconds in spent.items()}
+
+    def spend(self, group: Group, since_ns: int) -> None:
+        """Charge a group with the time since ``since_ns`` of ``perf_counter_ns``."""
+        self.spent_ns[group] = self.spent_ns.get(group, 0) + perf_counter_ns() - since_ns
+
+    def charge(self, group: Group, nanoseconds: int) -> None:
+        """Charge a group with so much time."""
+        self.spent_ns[group] = self.spent_ns.get(group, 0) + nanoseconds
 
     def failed(self, part: str, error: BaseException) -> None:
         """Say once that a part of the inspector failed and is off from now on; training goes on."""
@@ -92,24 +136,14 @@ class Recorder:
             self._said.add(key)
             log.warning("deepseek: %s. Your training is not affected.", fact)
 
-    def _add_layout(self, tensor: torch.Tensor) -> Layout:
+    def _add_layout(self, tensor: torch.Tensor) -> Layout | None:
+        if len(self._layouts) >= MAX_LAYOUTS:
+            self._warn_once(
+                "layouts", f"there are more than {MAX_LAYOUTS:,} different shapes; tensors of new ones are not recorded"
+            )
+            return None
         shape = tuple(int(size) for size in tensor.shape)
         layout = Layout(len(self._layouts), str(tensor.dtype).removeprefix("torch."), shape, tensor.itemsize)
         self._layouts[tensor.dtype, tensor.shape] = layout
         self._new_layouts.append(layout)
         return layout
-
-
-class Clock:
-    """Adds the time spent in its block to the recorder's account."""
-
-    __slots__ = ("_recorder", "_start")
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-
-    def __enter__(self) -> None:
-        self._start = perf_counter_ns()
-
-    def __exit__(self, *_: object) -> None:
-        self._recorder.spent_ns += perf_counter_ns() - self._start

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from deepseek.errors import DeepseekError
-from deepseek.inspector.governor import Timing, measure_overhead, steps_per_second
+from deepseek.inspector.overhead import Timing, measure_overhead, steps_per_second
 from deepseek.inspector.record import Finding, Frame, Layout, Site, StepRecord, TensorKind
 from deepseek.inspector.recording import Recording, Status
 from deepseek.inspector.runfile import RunReader

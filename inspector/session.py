@@ -14,6 +14,7 @@ from torch import nn
 
 from deepseek.errors import DeepseekError, RunFileError
 from deepseek.inspector.governor import Governor
+from deepseek.inspector.passes import Passes
 from deepseek.inspector.probes import Attachment
 from deepseek.inspector.record import TENSOR_KINDS, Finding, Layout, Site, StepRecord
 from deepseek.inspector.recorder import Recorder, log
@@ -30,6 +31,9 @@ from deepseek.kernels.summary import implementation
 if TYPE_CHECKING:
     import pandas as pd
 
+WATCHED_KINDS = (*TENSOR_KINDS, "unit")
+"""What a session can record of tensors; ``unit`` stands for counts of active and saturated units."""
+
 _IDLE_S = 0.25
 
 
@@ -42,7 +46,7 @@ class Session(Viewable):
     def __init__(
         self,
         model: nn.Module,
-        optimizer: torch.optim.Optimizer | None,
+        optimizers: Sequence[torch.optim.Optimizer],
         *,
         budget: float,
         every: int | None,
@@ -55,17 +59,25 @@ class Session(Viewable):
         if implementation() == "torch":
             _say_that_summaries_are_slow()
         self._viewer = viewer
-        self._meta = describe(model, optimizer)
+        self._meta = describe(model, optimizers)
         self._recorder = Recorder(SiteTable())
         judge = Judge(rules)
         attachment = Attachment(model, self._recorder, kinds, sites)
-        self._governor = Governor(budget, every)
+        self._governor = Governor(budget, every, attachment.groups)
         self.path, writer = _open_writer(run, self._meta)
         self._worker = Worker(writer, judge, self._recorder, self._release_idle)
-        self._steps = Steps(self._recorder, attachment, self._governor, self._worker.emit)
+        passes = Passes(self._recorder, attachment, budget, every)
+        self._steps = Steps(
+            self._recorder,
+            attachment,
+            self._governor,
+            passes,
+            self._worker.emit,
+            lambda: getattr(self._worker, "cpu_ns", 0),
+        )
         self._run: Run | None = None
         self._closed = False
-        self._steps.attach(model, optimizer)
+        self._steps.attach(model, optimizers)
         atexit.register(self.close)
 
     def __repr__(self) -> str:
@@ -110,6 +122,15 @@ class Session(Viewable):
     def overhead(self) -> Overhead | None:
         """The measured share of step time that the inspector costs; None during the first steps."""
         return self._governor.overhead
+
+    @property
+    def watching(self) -> bool:
+        """Whether anything is observed. Set it to False to take every probe off; steps and logged values go on."""
+        return self._steps.watching
+
+    @watching.setter
+    def watching(self, watching: bool) -> None:
+        self._steps.watching = watching
 
     @property
     def status(self) -> Status:
@@ -179,7 +200,7 @@ class Session(Viewable):
 
 def inspect(
     model: nn.Module,
-    optimizer: torch.optim.Optimizer | None = None,
+    optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None = None,
     *,
     budget: float = 0.05,
     every: int | None = None,
@@ -191,19 +212,21 @@ def inspect(
 ) -> Session:
     """Watch ``model`` while it trains; training itself stays the same to the last bit.
 
-    A step ends at ``optimizer.step()``; without an optimizer, at the next forward of the whole model. With an
-    optimizer, forwards of the whole model without gradients (evaluation) are not recorded.
+    A step ends at ``optimizer.step()``, with several optimizers when each has stepped; without one, at the next forward
+    of the whole model. With an optimizer, forwards of the whole model without gradients are kept apart, as
+    ``eval_activation`` and, where they continue a sequence, ``generate_activation``.
 
     Args:
         model: The model to watch.
-        optimizer: The optimizer that trains it.
-        budget: Largest share of step time that watching may cost, measured by the session itself, which then observes
-            as many steps as fit. The first five are always observed.
+        optimizer: The optimizer that trains it, or several.
+        budget: Largest share of step time that watching may cost over any 50 steps, measured by the session itself,
+            which then observes as much as fits. The first step is always observed.
         every: Observe each ``every``-th step instead, whatever it costs.
         sites: None for the outputs of all leaf modules and all parameters; a glob over module names, such as
             ``"encoder.*"``; or a callable ``(name, module) -> bool``.
         kinds: Which kinds of tensors to record, None for all: ``activation``, ``activation_gradient``, ``gradient``,
-            ``parameter``, ``update``, ``unit``. ``update`` keeps one more copy of the parameters.
+            ``applied_gradient``, ``parameter``, ``update``, ``unit``, ``eval_activation``, ``generate_activation``.
+            ``update`` keeps one more copy of the parameters.
         rules: ``"standard"``, or the rules to apply.
         run: Path of the run file; by default ``./runs/<time>-<model>.dsrun``.
         viewer: Supplies the views.
@@ -211,11 +234,11 @@ def inspect(
     Raises:
         DeepseekError: An argument does not make sense; nothing has been attached then.
     """
-    kinds = TENSOR_KINDS if kinds is None else kinds
+    kinds = WATCHED_KINDS if kinds is None else kinds
     _check(model, optimizer, budget, every, kinds)
     return Session(
         model,
-        optimizer,
+        _as_optimizers(optimizer),
         budget=budget,
         every=every,
         sites=sites,
@@ -226,30 +249,39 @@ def inspect(
     )
 
 
-def describe(model: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict[str, str]:
+def describe(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, str]:
     """Facts about a model worth keeping with its run."""
     parameters = list(model.parameters())
     return {
         "model": type(model).__name__,
         "parameters": str(sum(p.numel() for p in parameters if not nn.parameter.is_lazy(p))),
         "device": str(parameters[0].device) if parameters else "none",
-        "optimizer": type(optimizer).__name__ if optimizer is not None else "none",
+        "optimizer": ", ".join(type(optimizer).__name__ for optimizer in optimizers) or "none",
         "torch": torch.__version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
+def _as_optimizers(optimizer: Any) -> tuple[Any, ...]:
+    if optimizer is None:
+        return ()
+    return tuple(optimizer) if isinstance(optimizer, (list, tuple)) else (optimizer,)
+
+
 def _check(model: Any, optimizer: Any, budget: Any, every: Any, kinds: Sequence[str]) -> None:
     if not isinstance(model, nn.Module):
         raise DeepseekError(f"`model` must be a torch.nn.Module, not {type(model).__name__}.")
-    if optimizer is not None and not isinstance(optimizer, torch.optim.Optimizer):
-        raise DeepseekError(f"`optimizer` must be a torch.optim.Optimizer, not {type(optimizer).__name__}.")
+    for each in _as_optimizers(optimizer):
+        if not isinstance(each, torch.optim.Optimizer):
+            raise DeepseekError(
+                f"`optimizer` must be a torch.optim.Optimizer or a list of them, not {type(each).__name__}."
+            )
     if not isinstance(budget, (int, float)) or not 0 < budget <= 1:
         raise DeepseekError(f"`budget` is a share of step time above 0 and up to 1 (0.05 = 5 %), not {budget!r}.")
     if every is not None and (not isinstance(every, int) or every < 1):
         raise DeepseekError(f"`every` must be a whole number of steps from 1, not {every!r}.")
-    if unknown := [kind for kind in kinds if kind not in TENSOR_KINDS]:
-        raise DeepseekError(f"Unknown kind {unknown[0]!r} in `kinds`. Known are: {', '.join(TENSOR_KINDS)}.")
+    if unknown := [kind for kind in kinds if kind not in WATCHED_KINDS]:
+        raise DeepseekError(f"Unknown kind {unknown[0]!r} in `kinds`. Known are: {', '.join(WATCHED_KINDS)}.")
 
 
 @cache

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from typing import Literal
 
 import torch
 from torch import nn
@@ -21,7 +22,7 @@ class SiteTable:
 
     def __init__(self) -> None:
         self._sites: list[Site] = []
-        self._outputs: dict[tuple[int, str], int] = {}
+        self._ids: dict[tuple[str, str], int] = {}
         self._delivered = 0
 
     def __len__(self) -> int:
@@ -33,25 +34,24 @@ class SiteTable:
         return tuple(self._sites)
 
     def add_module(self, name: str, module: nn.Module, order: int, aliases: tuple[str, ...]) -> int:
-        """Register a module and return its site id."""
+        """Register a module and return its site id; one that took the place of another keeps that site."""
         kind = type(module).__name__
         shown = name or kind
-        return self._add(Site(len(self._sites), shown, "module", kind, shown, order, aliases))
+        return self._add("module", shown, kind, shown, order, aliases)
 
     def add_parameter(self, name: str, owner: Site, aliases: tuple[str, ...]) -> int:
         """Register a parameter of the module of ``owner`` and return its site id."""
-        return self._add(Site(len(self._sites), name, "parameter", owner.type, owner.module, owner.order, aliases))
+        return self._add("parameter", name, owner.type, owner.module, owner.order, aliases)
 
     def output(self, site: int, path: str) -> int:
         """Return the site of a further tensor that the module of ``site`` returned at ``path``."""
-        key = (site, path)
-        if key not in self._outputs:
-            first = self._sites[site]
-            name = f"{first.name}:{path}"
-            self._outputs[key] = self._add(
-                Site(len(self._sites), name, "module", first.type, first.module, first.order)
-            )
-        return self._outputs[key]
+        first = self._sites[site]
+        return self._add("module", f"{first.name}:{path}", first.type, first.module, first.order)
+
+    def function(self, site: int, kind: str) -> int:
+        """Return the site of the activation functions of one kind that the module of ``site`` calls."""
+        owner = self._sites[site]
+        return self._add("module", f"{owner.name}:{kind}", kind, owner.module, owner.order)
 
     def take_new(self) -> tuple[Site, ...]:
         """Return the sites that were added since the last call."""
@@ -59,9 +59,20 @@ class SiteTable:
         self._delivered += len(new)
         return new
 
-    def _add(self, site: Site) -> int:
-        self._sites.append(site)
-        return site.id
+    def _add(
+        self,
+        role: Literal["module", "parameter"],
+        name: str,
+        kind: str,
+        module: str,
+        order: int,
+        aliases: tuple[str, ...] = (),
+    ) -> int:
+        key = (role, name)
+        if key not in self._ids:
+            self._ids[key] = len(self._sites)
+            self._sites.append(Site(len(self._sites), name, role, kind, module, order, aliases))
+        return self._ids[key]
 
 
 def select(model: nn.Module, sites: SiteFilter) -> Iterator[tuple[int, str, nn.Module, bool]]:
@@ -85,7 +96,8 @@ def select(model: nn.Module, sites: SiteFilter) -> Iterator[tuple[int, str, nn.M
 
 def is_leaf(module: nn.Module) -> bool:
     """Whether the module computes by itself instead of calling submodules."""
-    return isinstance(module, _CALLS_NO_CHILDREN) or next(module.children(), None) is None
+    children = (name for name, _ in module.named_children() if name != "parametrizations")
+    return isinstance(module, _CALLS_NO_CHILDREN) or next(children, None) is None
 
 
 def aliases(model: nn.Module) -> dict[int, tuple[str, ...]]:

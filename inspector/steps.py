@@ -1,19 +1,32 @@
 """Where a training step begins and ends, and what belongs to it."""
 
-from collections.abc import Callable
+import math
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from time import perf_counter, time
+from functools import partial
+from time import perf_counter, perf_counter_ns, time
 from typing import Any
 
 import torch
 from torch import nn
+from torch._C import _current_autograd_node as current_autograd_node
+from torch.amp.grad_scaler import GradScaler
 
-from deepseek.inspector.governor import Governor, Timing
+from deepseek.inspector.governor import Governor
+from deepseek.inspector.interruption import Interruption
+from deepseek.inspector.overhead import Timing
+from deepseek.inspector.passes import Passes, is_checkpointing
 from deepseek.inspector.probes.attach import Attachment
+from deepseek.inspector.probes.gradient import gradients_of
 from deepseek.inspector.probes.probe import Probe
-from deepseek.inspector.record import Layout, Site, TensorKind
-from deepseek.inspector.recorder import Clock, Recorder, Row
-from deepseek.kernels.summary import Transfer, start_transfer
+from deepseek.inspector.record import Event, Layout, Site, TensorKind
+from deepseek.inspector.recorder import Recorder, Row, Units
+from deepseek.inspector.scaling import listen
+from deepseek.kernels.summary import Transfer, square_sums, start_transfer
+
+_PATIENCE = 100
+"""Steps of one optimizer after which the others are no longer waited for."""
 
 
 @dataclass(slots=True)
@@ -30,14 +43,25 @@ class PendingStep:
     sites: tuple[Site, ...]
     layouts: tuple[Layout, ...]
     scalars: dict[str, float | torch.Tensor] = field(default_factory=dict)
+    units: Sequence[Units] = ()
+    events: tuple[Event, ...] = ()
+    gradient_norm: float | torch.Tensor = math.nan
 
 
 class Steps:
-    """Counts steps, decides with the governor which are observed, and emits each when it is over.
+    """Counts steps, decides with the governor what is observed, and emits each when it is over.
 
-    A step ends when the optimizer has stepped; without an optimizer, when the next forward of the whole model begins.
+    A step ends when each optimizer has stepped; without an optimizer, when the next forward of the whole model begins.
     A finished step is held back until the next one begins, so that values logged after ``optimizer.step()`` still
     belong to it.
+
+    Args:
+        recorder: Holds the rows of the step in progress.
+        attachment: The probes.
+        governor: Decides what the next step observes.
+        passes: Observes forwards without gradients.
+        emit: Takes each finished step.
+        background_ns: CPU time that the worker has used so far.
 
     Attributes:
         count: Number of steps that have ended.
@@ -48,35 +72,52 @@ class Steps:
         recorder: Recorder,
         attachment: Attachment,
         governor: Governor,
+        passes: Passes,
         emit: Callable[[PendingStep], None],
+        background_ns: Callable[[], int],
     ) -> None:
         self._recorder = recorder
         self._attachment = attachment
         self._governor = governor
+        self._passes = passes
         self._emit = emit
+        self._background_ns = background_ns
+        self._background_seen = background_ns()
         self._handles: list[Any] = []
-        self._has_optimizer = False
+        self._waiting_for: dict[int, int] = {}
+        self._stepped: set[int] = set()
+        self._interruption = Interruption()
+        self._watching = True
         self.count = 0
         self._open = False
+        self._unprepared = False
         self._held: list[PendingStep] = []
         self._scalars: dict[str, float | torch.Tensor] = {}
+        self._squares: float | torch.Tensor | None = None
         self._last_end: float | None = None
 
-    def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
+    def attach(self, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         """Start counting; the first step is observed."""
-        self._has_optimizer = optimizer is not None
-        self._handles.append(model.register_forward_pre_hook(BoundaryHook(self, self._on_forward)))
-        if optimizer is not None:
+        self._waiting_for = dict.fromkeys(map(id, optimizers), 0)
+        before, after = BoundaryHook(self, self._on_forward), BoundaryHook(self, self._after_forward)
+        self._handles += [
+            model.register_forward_pre_hook(before, with_kwargs=True),
+            model.register_forward_hook(after),
+        ]
+        for optimizer in optimizers:
             self._handles += [
                 optimizer.register_step_pre_hook(BoundaryHook(self, self._before_update)),
                 optimizer.register_step_post_hook(BoundaryHook(self, self._after_update)),
             ]
-        self._attachment.install()
-        self._recorder.active = True
+        self._end_listening = listen(_Scaling(weakref.ref(self)))
+        self._recorder.on_backward = self._interruption.backward_runs
+        self._prepare_next()
 
     def close(self) -> None:
         """Stop counting, remove every hook and emit what is there, an unfinished step included."""
         self._recorder.active = False
+        self._end_listening()
+        self._passes.end()
         if any(self._recorder.rows.values()) or self._scalars:
             self._end()
         self.release()
@@ -85,6 +126,16 @@ class Steps:
         self._handles.clear()
         self._attachment.close()
         self._recorder.active = False
+
+    @property
+    def watching(self) -> bool:
+        """Whether anything is observed; steps are counted in any case."""
+        return self._watching
+
+    @watching.setter
+    def watching(self, watching: bool) -> None:
+        self._watching = watching
+        self._prepare_next()
 
     def log(self, scalars: dict[str, float | torch.Tensor]) -> None:
         """Add named values to the step in progress, or to the last one if no new one has begun."""
@@ -110,67 +161,149 @@ class Steps:
         self._recorder.failed("counting steps", error)
         self._attachment.remove()
 
-    def _on_forward(self, *_: Any) -> None:
-        if not self._has_optimizer:
-            if self._open:
-                self._end()
-        elif not torch.is_grad_enabled():
-            self._recorder.active = False
+    def loss_is_scaled(self, scaler: GradScaler) -> None:
+        """The gradients of the backward passes to come are scaled."""
+        scale = getattr(scaler, "_scale", None)
+        if isinstance(scale, torch.Tensor) and scale.device.type != "cpu":
+            self._recorder.inverse_scale = scale.detach().reciprocal()
+        else:
+            self._recorder.inverse_scale = 1.0 / scaler.get_scale()
+
+    def scaler_stepped(self, optimizer: Any, before: int) -> None:
+        """A loss scaler has stepped the optimizer, or skipped the step because a gradient was not finite."""
+        if id(optimizer) in self._waiting_for and self._waiting_for[id(optimizer)] == before:
+            self._recorder.events.append(Event("step_skipped", {"reason": "a gradient was NaN or infinite"}))
+            self._optimizer_stepped(optimizer)
+
+    def times_stepped(self, optimizer: Any) -> int:
+        """How often an optimizer has stepped."""
+        return self._waiting_for.get(id(optimizer), 0)
+
+    def _on_forward(self, model: nn.Module, _args: Any, kwargs: dict[str, Any]) -> None:
+        if current_autograd_node() is not None:
             return
-        self._recorder.active = True
+        if self._waiting_for and not torch.is_grad_enabled() and not is_checkpointing():
+            self._passes.begin(kwargs, watching=self._watching)
+            return
+        if self._interruption.happened(model):
+            self._drop_interrupted()
+        if not self._waiting_for and self._open:
+            self._end()
+        if self._unprepared:
+            self._prepare_next()
+        self._interruption.forward_runs()
+        self._recorder.active = self._watching
         self._open = True
         self.release()
 
-    def _before_update(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        self._attachment.before_update(optimizer)
+    def _after_forward(self, *_: Any) -> None:
+        if not self._passes.end():
+            self._interruption.forward_ended()
 
-    def _after_update(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        self._attachment.after_update(optimizer)
-        self._end()
+    def _before_update(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if self._interruption.update_was_interrupted():
+            self._drop_interrupted()
+        closure = _has_closure(args, kwargs)
+        self._interruption.update_runs(closure=closure)
+        if self._watching:
+            if not closure:
+                self._measure_norm(optimizer)
+            self._attachment.before_update(optimizer, closure=closure)
+
+    def _after_update(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        closure = _has_closure(args, kwargs)
+        self._interruption.update_ended()
+        if self._watching:
+            if closure:
+                self._measure_norm(optimizer)
+            self._attachment.after_update(optimizer, closure=closure)
+        self._optimizer_stepped(optimizer)
+
+    def _measure_norm(self, optimizer: torch.optim.Optimizer) -> None:
+        if not self._governor.wants_norm():
+            return
+        squares = square_sums(gradients_of(optimizer))
+        if getattr(optimizer, "grad_scale", None) is not None and self._recorder.inverse_scale is not None:
+            squares = squares * self._recorder.inverse_scale**2
+        self._squares = squares if self._squares is None else self._squares + squares
+
+    def _optimizer_stepped(self, optimizer: Any) -> None:
+        self._waiting_for[id(optimizer)] += 1
+        self._stepped.add(id(optimizer))
+        most = max(self._waiting_for.values())
+        if all(key in self._stepped or most - count > _PATIENCE for key, count in self._waiting_for.items()):
+            self._end()
+
+    def _drop_interrupted(self) -> None:
+        during = self._interruption.clear()
+        events = [*self._recorder.events, Event("step_interrupted", {"during": during})]
+        self._recorder.discard()
+        self._recorder.events += events
+        self._attachment.end_step()
+        self._stepped.clear()
+        self._squares = None
 
     def _end(self) -> None:
         """Close the books of this step and prepare for the next."""
-        with Clock(self._recorder):
-            self.release()
-            pending = self._pending()
+        self.release()
+        pending = self._pending()
         now = perf_counter()
-        pending.wall_ms = (now - self._last_end) * 1e3 if self._last_end is not None else float("nan")
+        if self._last_end is not None:
+            pending.wall_ms = (now - self._last_end) * 1e3 - self._passes.take_ms()
         self._last_end = now
-        pending.inspector_ms = self._recorder.take_spent_ns() / 1e6
-        self._governor.add(Timing(pending.wall_ms, pending.inspector_ms, pending.observed))
+        spent = self._recorder.take_spent_ms()
+        pending.inspector_ms = sum(spent.values())
+        background_ns = self._background_ns()
+        timing = Timing(pending.wall_ms, pending.inspector_ms, pending.observed)
+        self._governor.add(timing, spent, self._attachment.installed, (background_ns - self._background_seen) / 1e6)
+        self._background_seen = background_ns
         self._held.append(pending)
-        self._scalars = {}
         self.count += 1
         self._open = False
-        with Clock(self._recorder):
-            self._prepare_next()
+        self._prepare_next()
 
     def _pending(self) -> PendingStep:
-        rows = self._recorder.take_rows()
-        return PendingStep(
+        recorder = self._recorder
+        if "function" in self._attachment.installed and (coverage := self._attachment.new_coverage()) is not None:
+            recorder.events.append(coverage)
+        rows = {kind: found for kind, found in recorder.rows.items() if found}
+        pending = PendingStep(
             step=self.count,
             time=time(),
-            wall_ms=float("nan"),
+            wall_ms=math.nan,
             inspector_ms=0.0,
-            observed=self._attachment.installed,
+            observed=bool(self._attachment.installed),
             rows=rows,
             transfer=start_transfer([row[3] for found in rows.values() for row in found]),
-            sites=self._recorder.sites.take_new(),
-            layouts=self._recorder.take_layouts(),
+            sites=recorder.sites.take_new(),
+            layouts=recorder.take_layouts(),
             scalars=self._scalars,
+            units=recorder.full_units,
+            events=tuple(recorder.events),
+            gradient_norm=math.nan if self._squares is None else self._squares**0.5,
         )
+        recorder.discard()
+        recorder.inverse_scale = None
+        self._scalars, self._squares = {}, None
+        self._stepped.clear()
+        self._passes.end_step()
+        return pending
 
     def _prepare_next(self) -> None:
+        """Install what the next step observes; not while hooks are being called that this would remove."""
+        self._unprepared = current_autograd_node() is not None
+        if self._unprepared:
+            self._recorder.active = False
+            return
         self._attachment.end_step()
-        self._recorder.active = True
-        if self._governor.observe_next():
-            self._attachment.install()
-        else:
-            self._attachment.remove()
+        self._recorder.active = self._watching
+        self._attachment.install(self._governor.next_groups() if self._watching else ())
 
 
 class BoundaryHook(Probe):
     """A hook that marks where steps begin and end; it runs on every step, observed or not."""
+
+    group = "norm"
 
     def __init__(self, steps: Steps, action: Callable[..., None]) -> None:
         super().__init__(steps._recorder, 0)
@@ -181,8 +314,39 @@ class BoundaryHook(Probe):
         """Run the action; after an error the inspector is off."""
         if torch.compiler.is_compiling() or not self.enabled:
             return
+        start, before = perf_counter_ns(), sum(self.recorder.spent_ns.values())
         try:
             self.action(*args)
         except Exception as error:  # noqa: BLE001 - whatever fails inside us must not reach training
             self.enabled = False
             self.steps.fail(error)
+        self.recorder.charge("norm", perf_counter_ns() - start - (sum(self.recorder.spent_ns.values()) - before))
+
+
+class _Scaling:
+    """Passes on what a loss scaler does, as long as the session lives; nothing that fails gets out."""
+
+    def __init__(self, steps: weakref.ref[Steps]) -> None:
+        self._steps = steps
+
+    def loss_is_scaled(self, scaler: GradScaler) -> None:
+        self._guarded(lambda steps: steps.loss_is_scaled(scaler))
+
+    def scaler_steps(self, optimizer: Any) -> Callable[[], None]:
+        steps = self._steps()
+        before = steps.times_stepped(optimizer) if steps is not None else 0
+        return partial(self._guarded, lambda steps: steps.scaler_stepped(optimizer, before))
+
+    def _guarded(self, action: Callable[[Steps], None]) -> None:
+        steps = self._steps()
+        if steps is None:
+            return
+        try:
+            action(steps)
+        except Exception as error:  # noqa: BLE001 - whatever fails inside us must not reach training
+            steps.fail(error)
+
+
+def _has_closure(args: Any, kwargs: Any) -> bool:
+    """Whether ``optimizer.step`` was given a closure; ``args`` begins with the optimizer itself."""
+    return kwargs.get("closure") is not None or (len(args) > 1 and args[1] is not None)

@@ -1,12 +1,14 @@
-"""Finding the tensors inside whatever a module returns."""
+"""Finding the tensors inside whatever a module returns, and what of them lies in this process."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
+from torch.nn import Parameter
 
 _MAX_DEPTH = 6
+_PLAIN = (torch.Tensor, Parameter)
 
 
 def walk(output: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
@@ -19,6 +21,17 @@ def walk(output: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, tor
     elif depth < _MAX_DEPTH:
         for key, value in _children(output):
             yield from walk(value, f"{path}.{key}" if path else str(key), depth + 1)
+
+
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the shard of a distributed tensor that this process holds, any other tensor as it is.
+
+    A distributed tensor must never be reduced as a whole: that would communicate, and hang unless all processes did.
+    """
+    if type(tensor) in _PLAIN:
+        return tensor
+    shard = getattr(tensor, "_local_tensor", None)
+    return shard if isinstance(shard, torch.Tensor) else tensor
 
 
 def _children(output: Any) -> Iterator[tuple[Any, Any]]:

@@ -1,5 +1,6 @@
 """Outputs of modules, and the gradients of those outputs."""
 
+from time import perf_counter_ns
 from typing import Any
 
 import torch
@@ -7,43 +8,58 @@ from torch import nn
 from torch._C import _current_autograd_node as current_autograd_node
 
 from deepseek.inspector.probes.probe import Probe
+from deepseek.inspector.probes.units import ActivationUnits
 from deepseek.inspector.recorder import Recorder
 from deepseek.inspector.tensors import walk
 
 
 class ActivationProbe(Probe):
-    """A forward hook: summarises each tensor the module returns and asks for its gradient.
+    """A forward hook: summarises each tensor the module returns, asks for its gradient and counts its units.
 
     While an autograd node runs, a forward is a recomputation (activation checkpointing): its outputs were recorded
     the first time, but in the reentrant kind only these outputs receive gradients.
     """
 
-    def __init__(self, recorder: Recorder, site: int, *, outputs: bool, gradients: bool, handles: list[Any]):
+    group = "activation"
+
+    def __init__(self, recorder: Recorder, site: int, handles: list[Any], units: ActivationUnits | None) -> None:
         super().__init__(recorder, site)
-        self.outputs = outputs
-        self.gradients = gradients
         self.handles = handles
+        self.units = units
 
     def observe(self, _module: nn.Module, _args: Any, output: Any) -> None:
         """Record ``output``."""
+        recorder = self.recorder
         recomputed = current_autograd_node() is not None
-        call = self.recorder.next_call("recomputed" if recomputed else "activation", self.site)
+        call = recorder.next_call("recomputed" if recomputed else recorder.output_kind or "activation", self.site)
         if isinstance(output, torch.Tensor):
             self._observe_tensor(self.site, call, output, recomputed)
+            if recorder.units and self.units is not None and not recomputed:
+                self._count_units(self.units, call, output)
             return
         for index, (path, tensor) in enumerate(walk(output)):
-            site = self.recorder.sites.output(self.site, path) if index else self.site
+            site = recorder.sites.output(self.site, path) if index else self.site
             self._observe_tensor(site, call, tensor, recomputed)
 
     def _observe_tensor(self, site: int, call: int, tensor: torch.Tensor, recomputed: bool) -> None:
-        if self.outputs and not recomputed:
-            self.recorder.add("activation", site, call, tensor)
-        if self.gradients and tensor.requires_grad and self.recorder.has_room("activation"):
-            self.handles.append(tensor.register_hook(OutputGradientProbe(self.recorder, site, call)))
+        recorder = self.recorder
+        if recorder.output_kind is not None and not recomputed:
+            recorder.add(recorder.output_kind, site, call, tensor)
+        if recorder.output_gradients and tensor.requires_grad and recorder.has_room("activation"):
+            self.handles.append(tensor.register_hook(OutputGradientProbe(recorder, site, call)))
+
+    def _count_units(self, units: ActivationUnits, call: int, output: torch.Tensor) -> None:
+        start = perf_counter_ns()
+        units.count(self.recorder, self.site, call, output)
+        spent = perf_counter_ns() - start
+        self.recorder.charge("unit", spent)
+        self.recorder.charge("activation", -spent)
 
 
 class OutputGradientProbe(Probe):
     """A tensor hook on one output of one call."""
+
+    group = "activation"
 
     def __init__(self, recorder: Recorder, site: int, call: int) -> None:
         super().__init__(recorder, site)
@@ -51,4 +67,4 @@ class OutputGradientProbe(Probe):
 
     def observe(self, gradient: torch.Tensor) -> None:
         """Record the gradient of the loss with respect to the output."""
-        self.recorder.add("activation_gradient", self.site, self.call, gradient)
+        self.recorder.add_gradient("activation_gradient", self.site, self.call, gradient)

@@ -1,122 +1,237 @@
 """Installs the probes of a session on a model, and removes every one of them."""
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from deepseek.errors import DeepseekError
 from deepseek.inspector.probes.activation import ActivationProbe
-from deepseek.inspector.probes.gradient import GradientProbe, UnitProbe
-from deepseek.inspector.probes.update import SnapshotProbe, UpdateProbe
-from deepseek.inspector.recorder import Recorder
+from deepseek.inspector.probes.function import UNWATCHED, EnterProbe, FunctionProbe, LeaveProbe, StartProbe, StopProbe
+from deepseek.inspector.probes.gradient import AppliedGradientProbe, GradientProbe
+from deepseek.inspector.probes.probe import Probe
+from deepseek.inspector.probes.units import ActivationUnits, WeightUnitsProbe, bounds_of, layer_before
+from deepseek.inspector.probes.update import ParameterProbe
+from deepseek.inspector.record import Event, TensorKind
+from deepseek.inspector.recorder import Group, Recorder
 from deepseek.inspector.sites import SiteFilter, aliases, is_unit_weight, own_parameters, select
+
+Place = tuple[weakref.ref[Any], Probe]
+"""What a probe is to be put on: a module or a parameter, which the session keeps alive neither."""
+
+KINDS_OF_GROUP: dict[Group, frozenset[str]] = {
+    "gradient": frozenset({"gradient", "applied_gradient"}),
+    "activation": frozenset({"activation", "activation_gradient"}),
+    "parameter": frozenset({"parameter", "update"}),
+    "unit": frozenset({"unit"}),
+    "function": frozenset({"activation", "unit"}),
+}
+"""What each group of probes records; a group is there when any of its kinds is wanted."""
 
 
 class Attachment:
-    """The probes of one session: made once, installed for observed steps, removed for all others."""
+    """The probes of one session: made once, installed for observed steps, removed for all others.
 
-    def __init__(
-        self,
-        model: nn.Module,
-        recorder: Recorder,
-        kinds: Sequence[str],
-        sites: SiteFilter,
-    ) -> None:
+    Modules and parameters that were added or replaced are found when the probes are next installed.
+
+    Args:
+        model: The model to watch.
+        recorder: Receives what the probes see.
+        kinds: Which kinds of rows are wanted, ``unit`` for unit counts.
+        sites: Which modules are wanted.
+    """
+
+    def __init__(self, model: nn.Module, recorder: Recorder, kinds: Sequence[str], sites: SiteFilter) -> None:
         self.recorder = recorder
-        self.kinds = frozenset(kinds)
-        self._modules: list[tuple[weakref.ref[nn.Module], ActivationProbe]] = []
-        self._parameters: list[tuple[weakref.ref[torch.Tensor], list[Any]]] = []
+        self.kinds = recorder.kinds = frozenset(kinds)
+        self.groups = tuple(group for group, own in KINDS_OF_GROUP.items() if own & self.kinds)
+        self.installed: frozenset[Group] = frozenset()
+        self.functions = FunctionProbe(recorder)
+        self._model = weakref.ref(model)
+        self._filter = sites
         self._handles: list[Any] = []
         self._tensor_handles: list[Any] = []
-        watched = self._make_probes(model, sites)
-        self._snapshot = SnapshotProbe(recorder, watched)
-        self._update = UpdateProbe(self._snapshot, values="parameter" in self.kinds, updates="update" in self.kinds)
+        self._pass_handles: list[Any] = []
+        self._before_pass: tuple[TensorKind | None, bool, bool] = (None, False, False)
+        self._functions_told = -1
+        self._tree: tuple[int, ...] = ()
+        self._make_probes(model)
 
-    @property
-    def installed(self) -> bool:
-        """Whether the probes are on the model now."""
-        return bool(self._handles)
+    def install(self, groups: Collection[Group]) -> None:
+        """Put the probes of some groups on the model and take all others off."""
+        changed = self._follow_changes() if groups else False
+        if changed or self.installed != frozenset(groups):
+            self._unhook()
+            self._hook_modules(groups)
+            self._hook_parameters(groups)
+            self.installed = frozenset(groups)
+        wants_outputs = "activation" in self.installed or "function" in self.installed
+        self.recorder.output_kind = "activation" if wants_outputs and "activation" in self.kinds else None
+        self.recorder.output_gradients = "activation" in self.installed and "activation_gradient" in self.kinds
+        self.recorder.units = "unit" in self.kinds and bool(self.installed & {"unit", "function"})
 
-    def install(self) -> None:
-        """Put every probe on the model; a place that refuses is reported once and left out."""
-        if self.installed:
-            return
-        for module_ref, probe in self._modules:
-            if (module := module_ref()) is not None and probe.enabled:
-                self._hook(module.register_forward_hook, probe)
-        for parameter_ref, probes in self._parameters:
-            parameter = parameter_ref()
-            if parameter is not None and parameter.requires_grad and parameter.is_leaf:
-                for probe in probes:
-                    self._hook(parameter.register_post_accumulate_grad_hook, probe)
+    def install_for_pass(self, kind: TensorKind) -> None:
+        """Put probes on the outputs of modules for one forward without gradients."""
+        self._before_pass = (self.recorder.output_kind, self.recorder.output_gradients, self.recorder.units)
+        for place, counts in self._outputs:
+            hooked = "activation" in self.installed or (counts and "unit" in self.installed)
+            if not hooked:
+                self._hook(place, _FORWARD, self._pass_handles)
+        self.recorder.output_kind = kind
+        self.recorder.output_gradients = self.recorder.units = False
 
-    def before_update(self, optimizer: torch.optim.Optimizer) -> None:
-        """Observe the parameters that an optimizer step is about to change."""
-        if self.installed and "update" in self.kinds:
-            self._snapshot(optimizer)
-
-    def after_update(self, optimizer: torch.optim.Optimizer) -> None:
-        """Observe the parameters that an optimizer step has changed."""
-        if self.installed and self.kinds & {"parameter", "update"}:
-            self._update(optimizer)
-
-    def remove(self) -> None:
-        """Take every probe off the model, its parameters and its outputs."""
-        self.end_step()
-        for handle in self._handles:
+    def end_pass(self) -> None:
+        """Return to what the training step observes."""
+        for handle in self._pass_handles:
             handle.remove()
-        self._handles.clear()
+        self._pass_handles.clear()
+        self.recorder.output_kind, self.recorder.output_gradients, self.recorder.units = self._before_pass
+
+    def new_coverage(self) -> Event | None:
+        """Tell how many functions the last burst has seen, if that is news."""
+        if self.functions.calls == self._functions_told:
+            return None
+        self._functions_told = self.functions.calls
+        return Event("coverage", {"modules": len(self._outputs), "functions": self.functions.calls})
+
+    def before_update(self, optimizer: torch.optim.Optimizer, *, closure: bool) -> None:
+        """Observe the gradients that an optimizer is about to use, and the parameters that it is about to change."""
+        if "gradient" in self.installed and "applied_gradient" in self.kinds and not closure:
+            self._applied(optimizer)
+        if "parameter" in self.installed:
+            self._parameters.before(optimizer, closure=closure)
+
+    def after_update(self, optimizer: torch.optim.Optimizer, *, closure: bool) -> None:
+        """Observe the parameters that an optimizer has changed; a closure made the gradients only now."""
+        if "gradient" in self.installed and "applied_gradient" in self.kinds and closure:
+            self._applied(optimizer)
+        if "parameter" in self.installed:
+            self._parameters(optimizer)
 
     def end_step(self) -> None:
-        """Take the probes off this step's outputs, should anybody still hold them."""
+        """Take the probes off this step's outputs, should anybody still hold them, and forget its gradients."""
         for handle in self._tensor_handles:
             handle.remove()
         self._tensor_handles.clear()
+        if "gradient" in self.installed:
+            for probe in self._gradients.values():
+                probe.seen = None
+
+    def remove(self) -> None:
+        """Take every probe off the model, its parameters and its outputs."""
+        self._unhook()
+        for handle in (*self._tensor_handles, *self._pass_handles):
+            handle.remove()
+        self._tensor_handles.clear()
+        self._pass_handles.clear()
 
     def close(self) -> None:
         """Remove every probe and release what they hold."""
         self.remove()
-        self._snapshot.copies.clear()
-        self._snapshot.parameters.clear()
+        self._parameters.release()
 
-    def _hook(self, register: Any, probe: Any) -> None:
+    def _unhook(self) -> None:
+        self.functions.stop()
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self.installed = frozenset()
+
+    def _hook_modules(self, groups: Collection[Group]) -> None:
+        if "function" in groups and (model := self._model()) is not None:
+            self._hook((self._model, StartProbe(self.functions)), "register_forward_pre_hook")
+            self._handles.append(model.register_forward_hook(StopProbe(self.functions), always_call=True))
+            for place in self._insides:
+                self._hook(place, "register_forward_pre_hook" if isinstance(place[1], EnterProbe) else _FORWARD)
+        for place, counts in self._outputs:
+            if "activation" in groups or (counts and "unit" in groups):
+                self._hook(place, _FORWARD)
+
+    def _hook_parameters(self, groups: Collection[Group]) -> None:
+        for group, places in (("gradient", self._gradient_places), ("unit", self._weights)):
+            for place in places if group in groups else ():
+                parameter = place[0]()
+                if parameter is not None and parameter.requires_grad and parameter.is_leaf:
+                    self._hook(place, "register_post_accumulate_grad_hook")
+
+    def _hook(self, place: Place, register: str, handles: list[Any] | None = None) -> None:
+        """Put a probe in its place; one that is refused is reported once and left out."""
+        target, probe = place[0](), place[1]
+        if target is None or not probe.enabled:
+            return
         try:
-            self._handles.append(register(probe))
+            (self._handles if handles is None else handles).append(getattr(target, register)(probe))
         except RuntimeError as error:
             probe.enabled = False
             self.recorder.failed(f"{type(probe).__name__} at {probe._name()}", error)
 
-    def _make_probes(self, model: nn.Module, sites: SiteFilter) -> dict[torch.Tensor, int]:
-        other_names = aliases(model)
-        watched: dict[torch.Tensor, int] = {}
-        for order, name, module, outputs in select(model, sites):
-            names = other_names.get(id(module), ())
-            site = self.recorder.sites.add_module(name, module, order, names)
-            if outputs:
-                self._watch_outputs(module, site)
-            for parameter_name, parameter in own_parameters(name, module):
-                if parameter not in watched:
-                    names = other_names.get(id(parameter), ())
-                    owner = self.recorder.sites.sites[site]
-                    watched[parameter] = self.recorder.sites.add_parameter(parameter_name, owner, names)
-                    self._watch_gradient(module, parameter, watched[parameter])
-        return watched
+    def _follow_changes(self) -> bool:
+        """Make the probes anew when modules or parameters were added, removed or replaced."""
+        model = self._model()
+        if model is None or _tree(model) == self._tree:
+            return False
+        try:
+            self._make_probes(model)
+        except DeepseekError:  # the filter matches nothing any more
+            return False
+        return True
 
-    def _watch_outputs(self, module: nn.Module, site: int) -> None:
-        outputs, gradients = "activation" in self.kinds, "activation_gradient" in self.kinds
-        if outputs or gradients:
-            probe = ActivationProbe(
-                self.recorder, site, outputs=outputs, gradients=gradients, handles=self._tensor_handles
-            )
-            self._modules.append((weakref.ref(module), probe))
+    def _make_probes(self, model: nn.Module) -> None:
+        self._outputs: list[tuple[Place, bool]] = []
+        self._insides: list[Place] = []
+        self._gradients: dict[int, GradientProbe] = {}
+        self._gradient_places: list[Place] = []
+        self._weights: list[Place] = []
+        module_sites: dict[nn.Module, int] = {}
+        parameter_sites: dict[int, int] = {}
+        other_names, leaves = aliases(model), list(model.named_modules())
+        for order, name, module, outputs in select(model, self._filter):
+            site = self.recorder.sites.add_module(name, module, order, other_names.get(id(module), ()))
+            if outputs:
+                self._watch_outputs(module, site, layer_before(leaves, order))
+            module_sites[module] = site
+            for parameter_name, parameter in own_parameters(name, module):
+                if id(parameter) not in parameter_sites:
+                    owner = self.recorder.sites.sites[site]
+                    names = other_names.get(id(parameter), ())
+                    own = self.recorder.sites.add_parameter(parameter_name, owner, names)
+                    parameter_sites[id(parameter)] = own
+                    self._watch_gradient(module, parameter, own)
+        for module in model.modules():
+            site = module_sites.get(module, UNWATCHED)
+            self._insides += [(weakref.ref(module), probe(self.functions, site)) for probe in (EnterProbe, LeaveProbe)]
+        self._applied = AppliedGradientProbe(self.recorder, self._gradients)
+        values, updates = "parameter" in self.kinds, "update" in self.kinds
+        self._parameters = ParameterProbe(self.recorder, parameter_sites, values=values, updates=updates)
+        self._tree = _tree(model)
+
+    def _watch_outputs(self, module: nn.Module, site: int, after: str) -> None:
+        bounds = bounds_of(module)
+        units = None if bounds is None else ActivationUnits(bounds, after)
+        probe = ActivationProbe(self.recorder, site, self._tensor_handles, units)
+        self._outputs.append(((weakref.ref(module), probe), units is not None))
 
     def _watch_gradient(self, module: nn.Module, parameter: torch.Tensor, site: int) -> None:
-        probes: list[Any] = []
-        if "gradient" in self.kinds:
-            probes.append(GradientProbe(self.recorder, site))
-        if "unit" in self.kinds and is_unit_weight(module, parameter):
-            probes.append(UnitProbe(self.recorder, site))
-        if probes:
-            self._parameters.append((weakref.ref(parameter), probes))
+        target = weakref.ref(parameter)
+        if "gradient" in self.kinds or "applied_gradient" in self.kinds:
+            probe = self._gradients[id(parameter)] = GradientProbe(self.recorder, site)
+            self._gradient_places.append((target, probe))
+        if is_unit_weight(module, parameter):
+            self._weights.append((target, WeightUnitsProbe(self.recorder, site)))
+
+
+_FORWARD = "register_forward_hook"
+
+
+def _tree(model: nn.Module) -> tuple[int, ...]:
+    """Identify the modules and parameters of a model."""
+    return tuple(_identities(model.modules()))
+
+
+def _identities(modules: Iterable[nn.Module]) -> Iterable[int]:
+    for module in modules:
+        yield id(module)
+        for parameter in module._parameters.values():
+            yield id(parameter)

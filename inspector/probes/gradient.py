@@ -1,46 +1,72 @@
-"""Gradients of parameters, and which units they reach."""
+"""Gradients of parameters: as they arrive, and as the optimizer uses them."""
+
+from typing import Any
 
 import torch
+from torch import distributed
 
 from deepseek.inspector.probes.probe import Probe
 from deepseek.inspector.recorder import Recorder
-from deepseek.kernels.summary import count_live_rows
-
-UNIT_WINDOW = 20
-"""Observed steps over which a unit must receive no gradient at all to count as dead."""
+from deepseek.inspector.tensors import local
 
 
 class GradientProbe(Probe):
-    """A post-accumulate hook: summarises ``parameter.grad`` as it stands after each backward pass."""
+    """A post-accumulate hook: summarises ``parameter.grad`` as it stands after each backward pass.
 
-    def observe(self, parameter: torch.Tensor) -> None:
-        """Record the accumulated gradient."""
-        if parameter.grad is not None:
-            call = self.recorder.next_call("gradient", self.site)
-            self.recorder.add("gradient", self.site, call, parameter.grad)
-
-
-class UnitProbe(Probe):
-    """A post-accumulate hook on a weight: counts, per output unit, the backward passes in which a gradient arrived.
-
-    Row *i* of a weight's gradient is zero exactly when no sample of the batch sent a gradient through unit *i* (or
-    its inputs were all zero): this sees rectifiers that are called as functions as well as those that are modules.
+    Attributes:
+        seen: Identity and version of the gradient that was recorded last in this step.
     """
+
+    group = "gradient"
 
     def __init__(self, recorder: Recorder, site: int) -> None:
         super().__init__(recorder, site)
-        self.counts: torch.Tensor | None = None
-        self.passes = 0
+        self.seen: tuple[int, int] | None = None
 
     def observe(self, parameter: torch.Tensor) -> None:
-        """Count the units that the gradient reaches; record the counts when the window is full."""
+        """Record the accumulated gradient."""
         gradient = parameter.grad
-        if gradient is None or gradient.layout is not torch.strided:
-            return
-        if self.counts is None:
-            self.counts = torch.zeros(gradient.shape[0], device=gradient.device)
-        count_live_rows(self.counts, gradient)
-        self.passes += 1
-        if self.passes == UNIT_WINDOW:
-            self.recorder.add("unit", self.site, 0, self.counts)
-            self.passes, self.counts = 0, None
+        if gradient is not None:
+            call = self.recorder.next_call("gradient", self.site)
+            self.recorder.add_gradient("gradient", self.site, call, gradient)
+            self.seen = (id(gradient), gradient._version)
+
+
+class AppliedGradientProbe(Probe):
+    """Called when the gradients are final: records those that changed since the last backward pass.
+
+    Clipping, unscaling, averaging between processes and every other change in place is seen; changes made through
+    ``.data``, which torch does not count, are not.
+    """
+
+    group = "gradient"
+
+    def __init__(self, recorder: Recorder, probes: dict[int, GradientProbe]) -> None:
+        super().__init__(recorder, 0)
+        self._probes = probes
+
+    def observe(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Record the gradients that the optimizer uses."""
+        scaled_by_optimizer = getattr(optimizer, "grad_scale", None) is not None
+        add = self.recorder.add_gradient if scaled_by_optimizer else self.recorder.add
+        for parameter in parameters_of(optimizer):
+            probe = self._probes.get(id(parameter))
+            gradient = parameter.grad
+            if probe is not None and gradient is not None and self._has_changed(probe, gradient):
+                add("applied_gradient", probe.site, self.recorder.next_call("applied", probe.site), gradient)
+
+    def _has_changed(self, probe: GradientProbe, gradient: torch.Tensor) -> bool:
+        if self.recorder.inverse_scale is not None or (distributed.is_available() and distributed.is_initialized()):
+            return True
+        return probe.seen != (id(gradient), gradient._version)
+
+
+def gradients_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """Return the gradients in this process that an optimizer is about to use."""
+    gradients = (parameter.grad for parameter in parameters_of(optimizer))
+    return [local(gradient) for gradient in gradients if gradient is not None]
+
+
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """Return the parameters of all groups of an optimizer."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

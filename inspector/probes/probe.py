@@ -2,11 +2,11 @@
 
 from contextlib import nullcontext
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, ClassVar
 
 from torch.compiler import is_compiling
 
-from deepseek.inspector.recorder import Recorder
+from deepseek.inspector.recorder import Group, Recorder
 
 
 class Probe:
@@ -15,8 +15,12 @@ class Probe:
     Returning None leaves outputs and gradients as they are. An error switches this probe off, is reported once, and
     never reaches the training loop. A pickled or deep-copied probe (within a saved model, an EMA copy) becomes an
     inert function of the standard library, so that the copy neither records nor needs this package.
+
+    Attributes:
+        group: What the probe's time is charged to.
     """
 
+    group: ClassVar[Group]
     __torch_unserializable__ = True
 
     def __init__(self, recorder: Recorder, site: int) -> None:
@@ -34,7 +38,7 @@ class Probe:
         except Exception as error:  # noqa: BLE001 - whatever fails inside us must not reach training
             self.enabled = False
             self.recorder.failed(f"{type(self).__name__} at {self._name()}", error)
-        self.recorder.spent_ns += perf_counter_ns() - start
+        self.recorder.spend(self.group, start)
 
     def observe(self, *args: Any) -> None:
         """Record what the hook was given."""

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from deepseek.inspector.probes.gradient import UNIT_WINDOW
-from deepseek.inspector.record import Finding, Severity, Site
-from deepseek.inspector.rules.window import Window, median
+from deepseek.inspector.record import Finding, Severity, Site, UnitCounts
+from deepseek.inspector.rules.window import Window
 
 WARNING_FRAC = 0.2
 ERROR_FRAC = 0.8
@@ -19,42 +18,47 @@ _RECTIFIERS = ("ReLU", "ReLU6", "Hardswish", "Hardtanh", "Threshold")
 
 
 def dead_units(window: Window) -> Iterable[Finding]:
-    """Judge the layers whose window of units became full in the newest step.
+    """Judge the weights whose window of units became full in the newest step.
 
     A unit is dead when its row of the weight's gradient was exactly zero in every backward pass of the window. A
     layer whose whole gradient is zero because nothing behind it learns either is the business of another rule.
     """
-    frame = window.newest.frames.get("unit")
-    if frame is None:
+    weights = [counts for counts in window.newest.units if window.sites[counts.site].role == "parameter"]
+    if not weights:
         return
-    dead = median(window.column("unit", "zero_frac", [window.newest]))
-    last = max(frame.site.tolist(), key=lambda site: window.sites[site].order)
-    samples = _samples(window)
-    for site_id in dict.fromkeys(frame.site.tolist()):
-        site = window.sites[site_id]
-        enough = samples.get(site.module, FEWEST_SAMPLES) >= FEWEST_SAMPLES
-        if dead[site_id] >= WARNING_FRAC and enough and not (site_id == last or dead[last] == 1):
-            yield _finding(window, site, float(dead[site_id]), samples.get(site.module))
+    last = max(weights, key=lambda counts: window.sites[counts.site].order)
+    for counts in weights:
+        samples = _samples(window, counts)
+        enough = samples is None or samples >= FEWEST_SAMPLES
+        hidden = counts is not last and bool(last.active.any())
+        if dead_frac(counts) >= WARNING_FRAC and enough and hidden:
+            yield _finding(window, counts, samples)
 
 
-def _samples(window: Window) -> dict[str, int]:
-    """Map each module to the samples it saw during a window of units, as far as its outputs tell."""
-    return {
-        window.sites[site].module: shape[0] * UNIT_WINDOW
-        for site, shape in window.shapes("activation").items()
-        if shape
-    }
+def dead_frac(counts: UnitCounts) -> float:
+    """Share of the units that were never active."""
+    return float(np.mean(counts.active == 0))
 
 
-def _finding(window: Window, site: Site, dead: float, samples: int | None) -> Finding:
-    units = window.shapes("unit")[site.id][0]
-    severity: Severity = "error" if dead >= ERROR_FRAC else "warning"
+def _samples(window: Window, counts: UnitCounts) -> int | None:
+    """Samples that the layer saw during a window of units, as far as its outputs tell."""
+    module = window.sites[counts.site].module
+    shapes = window.shapes("activation").items()
+    batch = next((shape[0] for site, shape in shapes if shape and window.sites[site].module == module), None)
+    return None if batch is None else batch * counts.samples
+
+
+def _finding(window: Window, counts: UnitCounts, samples: int | None) -> Finding:
+    site, units, share = window.sites[counts.site], len(counts.active), dead_frac(counts)
+    severity: Severity = "error" if share >= ERROR_FRAC else "warning"
+    dead = np.flatnonzero(counts.active == 0)
     evidence: dict[str, float | str] = {
-        "dead_units": float(round(dead * units)),
+        "dead_units": float(len(dead)),
         "units": float(units),
-        "dead_frac": dead,
+        "dead_frac": share,
         "threshold": WARNING_FRAC,
-        "backward_passes": float(UNIT_WINDOW),
+        "backward_passes": float(counts.samples),
+        "first_dead_units": ", ".join(map(str, dead[:10].tolist())),
     }
     if samples is not None:
         evidence["samples"] = float(samples)
@@ -67,8 +71,8 @@ def _finding(window: Window, site: Site, dead: float, samples: int | None) -> Fi
         site=site.module,
         step=window.newest.step,
         message=(
-            f"{round(dead * units)} of {units} units of {site.module} received no gradient in "
-            f"{UNIT_WINDOW} backward passes: they have stopped learning."
+            f"{len(dead)} of {units} units of {site.module} received no gradient in "
+            f"{counts.samples} backward passes: they have stopped learning."
         ),
         evidence=evidence,
         cause=_cause(window, site, update_ratio),

@@ -6,13 +6,14 @@ from deepseek.errors import DeepseekError
 from deepseek.inspector.record import Finding, StepRecord
 from deepseek.inspector.rules.dead_units import dead_units
 from deepseek.inspector.rules.gradient_flow import exploding_gradient, vanishing_gradient
-from deepseek.inspector.rules.nonfinite import nonfinite
+from deepseek.inspector.rules.nonfinite import has_nonfinite_signal, nonfinite
+from deepseek.inspector.rules.saturated_units import saturated_units
 from deepseek.inspector.rules.window import Window
 
 Rule = Callable[[Window], Iterable[Finding]]
-"""A pure function of a window; called whenever an observed step has been added."""
+"""A pure function of a window; called whenever a step was added that was observed or went wrong."""
 
-STANDARD: tuple[Rule, ...] = (vanishing_gradient, exploding_gradient, dead_units, nonfinite)
+STANDARD: tuple[Rule, ...] = (vanishing_gradient, exploding_gradient, dead_units, saturated_units, nonfinite)
 
 
 class Judge:
@@ -31,7 +32,7 @@ class Judge:
 
     def __call__(self, record: StepRecord) -> list[Finding]:
         """Return what is new at this step."""
-        if not record.observed:
+        if not record.observed and not has_nonfinite_signal(record):
             return []
         self._window.add(record)
         found = [finding for rule in self._rules for finding in rule(self._window)]

@@ -30,15 +30,27 @@ class _Hit(NamedTuple):
 
 
 def nonfinite(window: Window) -> Iterable[Finding]:
-    """Name the first site of the first step in which a value is NaN or infinite."""
+    """Name the first site of the first step in which a value is NaN or infinite.
+
+    A step that a loss scaler skipped because of such a gradient went as it should.
+    """
     record = window.newest
     earlier = list(window.records)[:-1]
+    if any(event.kind == "step_skipped" for event in record.events):
+        return
     if earlier and (_first_hit(earlier[-1]) or _bad_scalar(earlier[-1])):
         return
     if (hit := _first_hit(record)) is not None:
         yield _finding(window, hit, earlier)
     elif (name := _bad_scalar(record)) is not None:
         yield _scalar_finding(record, name)
+    elif math.isinf(record.gradient_norm):
+        yield _norm_finding(record)
+
+
+def has_nonfinite_signal(record: StepRecord) -> bool:
+    """Whether the signals that are there at every step, observed or not, show a NaN or an infinity."""
+    return math.isinf(record.gradient_norm) or _bad_scalar(record) is not None
 
 
 def _first_hit(record: StepRecord) -> _Hit | None:
@@ -124,6 +136,19 @@ def _absmax_before(hit: _Hit, site: Site, earlier: list[StepRecord]) -> float | 
     return float(frame.values[rows[0], _ABSMAX])
 
 
+def _norm_finding(record: StepRecord) -> Finding:
+    return Finding(
+        rule="nonfinite",
+        severity="error",
+        site="all gradients",
+        step=record.step,
+        message=f"A gradient is NaN or infinite at step {record.step}, which was not observed layer by layer.",
+        evidence={"gradient_norm": str(record.gradient_norm), "direction": "backward", "threshold": 0.0},
+        cause="The next observed step names the layer.",
+        fix="Lower the learning rate; clip gradients; observe each step with every=1 to see where it begins.",
+    )
+
+
 def _scalar_finding(record: StepRecord, name: str) -> Finding:
     return Finding(
         rule="nonfinite",
@@ -132,9 +157,13 @@ def _scalar_finding(record: StepRecord, name: str) -> Finding:
         step=record.step,
         message=(
             f"The logged value {name} is {record.scalars[name]} at step {record.step}, "
-            "but all observed tensors are finite."
+            + ("but all observed tensors are finite." if record.observed else "which was not observed layer by layer.")
         ),
         evidence={"value": str(record.scalars[name]), "direction": "forward", "threshold": 0.0},
-        cause="It arose outside the observed modules, most likely in the loss function (log(0), division by zero).",
+        cause=(
+            "It arose outside the observed modules, most likely in the loss function (log(0), division by zero)."
+            if record.observed
+            else "The next observed step tells whether it arose in the model or in the loss function."
+        ),
         fix="Use a numerically stable loss (CrossEntropyLoss on logits, log_softmax), or add an epsilon.",
     )

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from deepseek.inspector.governor import FIRST_STEPS, Governor, Timing, measure_overhead
+from deepseek.inspector.governor import FIRST_STEPS, Governor
+from deepseek.inspector.overhead import Timing, measure_overhead
 
 
 def simulate(governor, steps, bare_ms, cost_ms):

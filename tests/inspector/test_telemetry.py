@@ -192,7 +192,7 @@ def test_sites_by_glob_and_callable(tmp_path):
         ({"every": 0}, "`every` must be a whole number of steps from 1, not 0"),
         ({"kinds": ["weights"]}, "Unknown kind 'weights' in `kinds`. Known are: activation"),
         ({"rules": "strict"}, '`rules` must be "standard" or a sequence of rules'),
-        ({"optimizer": "adam"}, "`optimizer` must be a torch.optim.Optimizer, not str"),
+        ({"optimizer": "adam"}, "`optimizer` must be a torch.optim.Optimizer or a list of them, not str"),
     ],
 )
 def test_wrong_arguments_are_explained_and_attach_nothing(arguments, sentence, tmp_path):

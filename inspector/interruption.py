@@ -1,0 +1,86 @@
+"""Notices that a step was cut short, by Ctrl-C or an error, so that its rows do not mix with those of the next try."""
+
+import sys
+import threading
+from contextlib import suppress
+from types import FrameType
+from typing import Literal
+
+import torch
+from torch import nn
+from torch._C import _current_graph_task_id as current_graph_task_id
+
+Stage = Literal["forward", "backward", "update"]
+
+
+class Interruption:
+    """What a step has begun and not finished."""
+
+    def __init__(self) -> None:
+        self._unfinished: Stage | None = None
+        self._thread = 0
+        self._task = -1
+        self._in_closure = False
+
+    def forward_runs(self) -> None:
+        """A forward of the whole model begins."""
+        self._unfinished = "forward"
+        self._thread = threading.get_ident()
+
+    def forward_ended(self) -> None:
+        """The forward has returned."""
+        if self._unfinished == "forward":
+            self._unfinished = None
+
+    def backward_runs(self) -> None:
+        """A gradient arrives; the engine tells when this backward pass is over."""
+        task = current_graph_task_id()
+        if task not in (-1, self._task):
+            self._task = task
+            with suppress(RuntimeError):  # compiled autograd takes no callbacks
+                torch.autograd.Variable._execution_engine.queue_callback(self._backward_ended)
+                self._unfinished = "backward"
+                self._thread = threading.get_ident()
+
+    def update_runs(self, *, closure: bool) -> None:
+        """An optimizer step begins; its closure, if any, runs forwards and backwards."""
+        self._unfinished = "update"
+        self._in_closure = closure
+
+    def update_ended(self) -> None:
+        """The optimizer has stepped."""
+        self._unfinished = None
+        self._in_closure = False
+
+    def happened(self, model: nn.Module) -> bool:
+        """Whether the forward that begins now is a new try after something that never ended."""
+        if self._unfinished is None or self._in_closure:
+            return False
+        if self._unfinished == "forward":
+            return self._thread == threading.get_ident() and not _is_recursive(model)
+        return True
+
+    def update_was_interrupted(self) -> bool:
+        """Whether the optimizer step that begins now follows on one that never ended."""
+        return self._unfinished == "update"
+
+    def clear(self) -> Stage:
+        """Forget what was unfinished and return it."""
+        stage, self._unfinished = self._unfinished or "forward", None
+        self._in_closure = False
+        return stage
+
+    def _backward_ended(self) -> None:
+        if self._unfinished == "backward":
+            self._unfinished = None
+
+
+def _is_recursive(model: nn.Module) -> bool:
+    """Whether the model is calling itself."""
+    frame: FrameType | None = sys._getframe()
+    calls = 0
+    while frame is not None:
+        if frame.f_code is nn.Module._call_impl.__code__ and frame.f_locals.get("self") is model:
+            calls += 1
+        frame = frame.f_back
+    return calls > 1

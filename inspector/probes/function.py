@@ -1,0 +1,175 @@
+"""Activation functions that are called as functions, which no hook on a module sees."""
+
+import sys
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
+
+from deepseek.inspector.probes.probe import Probe
+from deepseek.inspector.probes.units import BOUNDS, ActivationUnits
+from deepseek.inspector.recorder import Recorder
+
+BURST_EVERY = 10
+"""Of the steps that are observed, every so many one has its functions observed as well."""
+
+UNWATCHED = -1
+"""Stands for the site of a module that the user does not want to see."""
+
+FUNCTIONS: dict[Any, str] = {
+    functional.relu: "ReLU",
+    torch.relu: "ReLU",
+    torch.relu_: "ReLU",
+    torch.Tensor.relu: "ReLU",
+    torch.Tensor.relu_: "ReLU",
+    functional.relu6: "ReLU6",
+    functional.hardswish: "Hardswish",
+    functional.gelu: "GELU",
+    functional.silu: "SiLU",
+    functional.mish: "Mish",
+    functional.softplus: "Softplus",
+    functional.selu: "SELU",
+    functional.sigmoid: "Sigmoid",
+    torch.sigmoid: "Sigmoid",
+    torch.Tensor.sigmoid: "Sigmoid",
+    torch.Tensor.sigmoid_: "Sigmoid",
+    functional.hardsigmoid: "Hardsigmoid",
+    functional.tanh: "Tanh",
+    torch.tanh: "Tanh",
+    torch.Tensor.tanh: "Tanh",
+    torch.Tensor.tanh_: "Tanh",
+    functional.softsign: "Softsign",
+}
+"""Functions that are observed, with the module that does the same."""
+
+
+class FunctionMode(TorchFunctionMode):
+    """Sees the torch functions of one forward; hands every result back untouched."""
+
+    def __init__(self, probe: "FunctionProbe") -> None:
+        super().__init__()
+        self._probe = probe
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call the function, then let the probe have a look at what came out."""
+        output = func(*args, **(kwargs or {}))
+        kind = FUNCTIONS.get(func)
+        if kind is not None and isinstance(output, torch.Tensor):
+            self._probe(kind, output)
+        return output
+
+
+class FunctionProbe(Probe):
+    """Watches the functions of one forward of the whole model.
+
+    What a module of the same kind does inside is left to the hook on that module. Functions inside compiled or scripted
+    code cannot be seen, nor is a forward watched that runs under a function mode of the user's (such as
+    ``torch.set_default_device``), which an interrupted forward could take from the stack in place of ours.
+
+    Attributes:
+        inside: The modules that are computing, outermost first: site and class.
+        before: Class of the layer that has computed last.
+        calls: How many functions the last forward called.
+    """
+
+    group = "function"
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__(recorder, 0)
+        self.inside: list[tuple[int, str]] = []
+        self.before = ""
+        self.calls = 0
+        self._units: dict[int, ActivationUnits] = {}
+        self._mode: FunctionMode | None = None
+
+    def start(self) -> None:
+        """Watch the functions called in this thread from now on."""
+        if self.enabled and self._mode is None and not _get_current_function_mode_stack() and not _has_compiled():
+            self.inside.clear()
+            self.calls = 0
+            self._mode = FunctionMode(self)
+            self._mode.__enter__()  # type: ignore[no-untyped-call]
+
+    def stop(self) -> None:
+        """Take the mode off the stack; while another one lies above it, it stays and hands everything through."""
+        stack = _get_current_function_mode_stack()
+        if self._mode is not None and (self._mode not in stack or stack[-1] is self._mode):
+            if stack:
+                self._mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+            self._mode = None
+
+    def observe(self, kind: str, output: torch.Tensor) -> None:
+        """Record what an activation function returned."""
+        owner, name = self.inside[-1] if self.inside else (UNWATCHED, "")
+        if owner == UNWATCHED or name in BOUNDS:
+            return
+        self.calls += 1
+        recorder = self.recorder
+        site = recorder.sites.function(owner, kind)
+        call = recorder.next_call("activation", site)
+        if recorder.output_kind is not None:
+            recorder.add(recorder.output_kind, site, call, output)
+        if recorder.units:
+            units = self._units.setdefault(site, ActivationUnits(BOUNDS[kind], self.before))
+            units.count(recorder, site, call, output)
+
+
+class StartProbe(Probe):
+    """A forward pre-hook of the whole model: watches functions from here on."""
+
+    group = "function"
+
+    def __init__(self, functions: FunctionProbe) -> None:
+        super().__init__(functions.recorder, functions.site)
+        self._functions = functions
+
+    def observe(self, *_: Any) -> None:
+        """Put the mode on the stack."""
+        self._functions.start()
+
+
+class StopProbe(StartProbe):
+    """A forward hook of the whole model, called after errors as well: watches functions no longer."""
+
+    def observe(self, *_: Any) -> None:
+        """Take the mode off the stack."""
+        self._functions.stop()
+
+
+class EnterProbe(Probe):
+    """A forward pre-hook: notes which module begins to compute."""
+
+    group = "function"
+
+    def __init__(self, functions: FunctionProbe, site: int) -> None:
+        super().__init__(functions.recorder, site)
+        self._functions = functions
+
+    def observe(self, module: nn.Module, *_: Any) -> None:
+        """Put the module on the pile."""
+        self._functions.inside.append((self.site, type(module).__name__))
+
+
+class LeaveProbe(Probe):
+    """A forward hook: notes which module has computed."""
+
+    group = "function"
+
+    def __init__(self, functions: FunctionProbe, site: int) -> None:
+        super().__init__(functions.recorder, site)
+        self._functions = functions
+
+    def observe(self, module: nn.Module, *_: Any) -> None:
+        """Take the module off the pile, and whatever an error left above it."""
+        inside = self._functions.inside
+        while inside and inside.pop()[0] != self.site:
+            pass
+        if next(module.children(), None) is None:
+            self._functions.before = type(module).__name__
+
+
+def _has_compiled() -> bool:
+    dynamo = sys.modules.get("torch._dynamo.utils")
+    return dynamo is not None and bool(dynamo.counters["frames"])
