@@ -21,8 +21,8 @@ def recording(texts: Sequence[str], *, steps: int = 3) -> SyntheticRecording:
     ]
     made.advance(steps)
     made.close()
-    made.stored[0] = replace(made.stored[0], findings=tuple(_finding(place, texts) for place in range(len(texts))))
-    made.stored = [_logged(record, texts) for record in made.stored]
+    findings = tuple(_finding(place, texts) for place in range(len(texts)))
+    made.stored = [replace(_logged(record, texts), findings=() if record.step else findings) for record in made.stored]
     return made
 
 

@@ -28,6 +28,7 @@ export function decodeArrays(infos: readonly ArrayInfo[], payload: DataView): Ma
  * `keep` is the number of old columns that stay.
  */
 export function joinColumns(old: Matrix, keep: number, added: Matrix): Matrix {
+  if (old.columns > 0 && old.rows !== added.rows) throw new Error(`${added.rows} rows do not continue ${old.rows}`);
   const columns = keep + added.columns;
   const values = new Float32Array(added.rows * columns);
   for (let row = 0; row < added.rows; row += 1) {

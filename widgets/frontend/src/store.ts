@@ -1,4 +1,5 @@
 // The state of one run in the browser: the newest snapshot plus the increments that followed it without a gap.
+import { inconsistency } from "./consistent";
 import { decodeArrays, joinColumns, lowerBound, type Matrix } from "./decode";
 import type { FindingInfo, FlowSite, Header, Layer, TensorLayout } from "./generated/messages";
 import { isIncrement, isSnapshot } from "./generated/validate";
@@ -25,11 +26,19 @@ export class Store {
   state: State | null = null;
   /** Messages that changed the state. */
   updates = 0;
+  /** Messages that could not be read. */
+  refused = 0;
   #listeners = new Set<() => void>();
 
-  /** Takes a message; one that is invalid, old or follows a gap changes nothing. */
+  /** Takes a message and never throws; one that is invalid, old or follows a gap changes nothing. */
   receive(message: unknown, payload: DataView): void {
-    const next = this.#next(message, payload);
+    let next: State | null;
+    try {
+      next = this.#next(message, payload);
+    } catch (error) {
+      this.#refuse(error);
+      return;
+    }
     if (next === null) return;
     this.state = next;
     this.updates += 1;
@@ -41,7 +50,19 @@ export class Store {
     return () => void this.#listeners.delete(listener);
   }
 
+  #refuse(error: unknown): void {
+    this.refused += 1;
+    if (this.refused === 1) console.warn("DeepSeek Workbench: a message could not be read:", error);
+  }
+
   #next(message: unknown, payload: DataView): State | null {
+    const next = this.#read(message, payload);
+    const fault = next && inconsistency(next);
+    if (fault) throw new Error(fault);
+    return next;
+  }
+
+  #read(message: unknown, payload: DataView): State | null {
     if (isSnapshot(message)) {
       if (this.state !== null && message.sequence <= this.state.sequence) return null;
       const arrays = decodeArrays(message.arrays, payload);
@@ -57,7 +78,8 @@ export class Store {
       };
     }
     const state = this.state;
-    if (!isIncrement(message) || state === null || message.sequence !== state.sequence + 1) return null;
+    if (!isIncrement(message)) throw new Error("it does not follow the schema");
+    if (state === null || message.sequence !== state.sequence + 1) return null;
     const arrays = decodeArrays(message.arrays, payload);
     const steps = asIntegers(arrays.get("steps"));
     const keep = steps.length > 0 ? lowerBound(state.steps, steps[0]!) : state.steps.length;

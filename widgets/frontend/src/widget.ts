@@ -36,12 +36,12 @@ function initialize({ model }: { model: AnyModel<Traits> }): () => void {
     }
     const snapshot = model.get("snapshot");
     if (snapshot?.message) {
-      receive(run.store, snapshot.message, snapshot.payload);
+      run.store.receive(snapshot.message, snapshot.payload);
       model.set("snapshot", null);
     }
   };
-  const increment = (message: unknown, buffers: DataView[]) => {
-    if (buffers[0] !== undefined) receive(run.store, message, buffers[0]);
+  const increment = (message: unknown, buffers?: DataView[]) => {
+    run.store.receive(message, buffers?.[0] as DataView);
   };
   take();
   model.on("change:snapshot", take);
@@ -92,14 +92,6 @@ function render({ model, el }: { model: AnyModel<Traits>; el: HTMLElement }): ((
 /** Waits until the element is in the page, which hosts see to after they called `render`. */
 async function attached(element: Element, isGone: () => boolean): Promise<void> {
   while (!element.isConnected && !isGone()) await new Promise((resolve) => setTimeout(resolve, 20));
-}
-
-function receive(store: Store, message: unknown, payload: DataView): void {
-  try {
-    store.receive(message, payload);
-  } catch (error) {
-    console.warn("DeepSeek Workbench: a message could not be read:", error);
-  }
 }
 
 export default { initialize, render };

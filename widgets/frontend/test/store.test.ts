@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { decodeArrays } from "../src/decode";
 import type { Increment, Snapshot } from "../src/generated/messages";
 import { Store } from "../src/store";
 
@@ -77,7 +78,11 @@ describe("Store", () => {
   it("refuses a payload that does not fit", () => {
     const [message, payload] = snapshot(1, [0], [1]);
     const short = new DataView(payload.buffer, 0, 4);
-    expect(() => new Store().receive(message, short)).toThrow("needs 8 bytes, got 4");
+    expect(() => decodeArrays(message.arrays, short)).toThrow("needs 8 bytes, got 4");
+    const store = new Store();
+    store.receive(message, short);
+    expect(store.state).toBeNull();
+    expect(store.refused).toBe(1);
   });
 
   it("survives ten thousand damaged messages", () => {
