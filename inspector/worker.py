@@ -2,15 +2,15 @@
 
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol
 
-import numpy as np
-
-from deepseek.inspector.record import Finding, Frame, StepRecord, TensorKind
-from deepseek.inspector.recorder import Recorder, Row
+from deepseek.inspector.packing import to_record
+from deepseek.inspector.record import Event, Finding, StepRecord
+from deepseek.inspector.recorder import Recorder
 from deepseek.inspector.steps import PendingStep
 
 Listener = Callable[[Sequence[StepRecord]], None]
@@ -20,6 +20,14 @@ PACE_S = 0.1
 
 QUEUE_STEPS = 2000
 """Steps that may wait; beyond that the oldest are dropped and counted."""
+
+MAX_FINDINGS = 1000
+"""Findings of a run; further ones are not kept, which an event says."""
+
+SLICE_S = 0.001
+"""After so much work the worker lets the training thread go first: it would wait 5 ms for the interpreter otherwise."""
+
+REST_S = 0.0001
 
 
 class Store(Protocol):
@@ -40,6 +48,11 @@ class Worker:
         judge: Maps a step to the findings it gives rise to.
         recorder: Is told about failures.
         on_idle: Called about ten times a second.
+
+    Attributes:
+        dropped: Steps that were lost because the queue was full.
+        findings: What the rules have found so far.
+        cpu_ns: CPU time that the worker has used so far.
     """
 
     def __init__(
@@ -51,6 +64,7 @@ class Worker:
     ) -> None:
         self.dropped = 0
         self.findings: list[Finding] = []
+        self.cpu_ns = 0
         self._store: Store | None = store
         self._judge: Callable[[StepRecord], list[Finding]] | None = judge
         self._recorder = recorder
@@ -110,7 +124,8 @@ class Worker:
             self._hurry.clear()
             self._guard("releasing a step", lambda _: self._on_idle(), None)
             self._busy = True
-            self._process(list(self._take()))
+            self._process()
+            self.cpu_ns = time.thread_time_ns()
             with self._drained:
                 self._busy = False
                 self._drained.notify_all()
@@ -130,14 +145,30 @@ class Worker:
             pending.layouts = tuple(sorted(orphan.layouts + pending.layouts, key=lambda layout: layout.id))
         return pending
 
-    def _process(self, batch: list[PendingStep]) -> None:
-        records = [record for pending in batch if (record := self._record(pending)) is not None]
-        if records:
-            if self._store and not self._guard("writing the run file", self._store.write, records):
+    def _process(self) -> None:
+        records = []
+        for part in self._slices():
+            if self._store and not self._guard("writing the run file", self._store.write, part):
                 self._store = None
+            records += part
+        if records:
             self._tell(records)
         if not self._queue.empty():
             self._hurry.set()
+
+    def _slices(self) -> Iterator[list[StepRecord]]:
+        """Yield what has been queued by now, as much at a time as takes little to work out."""
+        part: list[StepRecord] = []
+        until = time.perf_counter() + SLICE_S
+        for pending in self._take():
+            if (record := self._record(pending)) is not None:
+                part.append(record)
+            if time.perf_counter() > until:
+                yield part
+                time.sleep(REST_S)
+                part, until = [], time.perf_counter() + SLICE_S
+        if part:
+            yield part
 
     def _record(self, pending: PendingStep) -> StepRecord | None:
         try:
@@ -156,8 +187,14 @@ class Worker:
             self._recorder.failed("judging", error)
             self._judge = None
             return record
-        self.findings += found
-        return replace(record, findings=tuple(found))
+        if not found:
+            return record
+        kept = found[: MAX_FINDINGS - len(self.findings)]
+        self.findings += kept
+        events = record.events
+        if len(kept) < len(found):
+            events += (Event("findings_full", {"limit": float(MAX_FINDINGS), "lost": float(len(found) - len(kept))}),)
+        return replace(record, findings=tuple(kept), events=events)
 
     def _tell(self, records: Sequence[StepRecord]) -> None:
         for listener in list(self._listeners):
@@ -171,29 +208,3 @@ class Worker:
             self._recorder.failed(part, error)
             return False
         return True
-
-
-def to_record(pending: PendingStep) -> StepRecord:
-    """Wait for the step's numbers and pack them into frames."""
-    values = pending.transfer.wait()
-    frames: dict[TensorKind, Frame] = {}
-    start = 0
-    for kind, rows in pending.rows.items():
-        frames[kind] = _frame(rows, values[start : start + len(rows)])
-        start += len(rows)
-    return StepRecord(
-        step=pending.step,
-        time=pending.time,
-        wall_ms=pending.wall_ms,
-        inspector_ms=pending.inspector_ms,
-        observed=pending.observed,
-        scalars={name: float(value) for name, value in pending.scalars.items()},
-        frames=frames,
-        sites=pending.sites,
-        layouts=pending.layouts,
-    )
-
-
-def _frame(rows: list[Row], values: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Frame:
-    keys = np.array([row[:3] for row in rows], dtype=np.uint32)
-    return Frame(keys[:, 0].copy(), keys[:, 1].copy(), keys[:, 2].copy(), values)

@@ -2,7 +2,7 @@
 
 from deepseek.inspector.runfile.files import run_path
 from deepseek.inspector.runfile.reader import RunReader
-from deepseek.inspector.runfile.rows import Event, Step
+from deepseek.inspector.runfile.rows import Step
 from deepseek.inspector.runfile.writer import RunWriter
 
-__all__ = ["Event", "RunReader", "RunWriter", "Step", "run_path"]
+__all__ = ["RunReader", "RunWriter", "Step", "run_path"]

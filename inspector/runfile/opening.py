@@ -16,12 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from deepseek.errors import RunFileError
 from deepseek.inspector.runfile import schema
-from deepseek.inspector.runfile.codec import Value, unseal
 from deepseek.inspector.runfile.explaining import damaged, explained
+from deepseek.inspector.runfile.sealing import Value, unseal
 
 _T = TypeVar("_T")
 _PRAGMAS = {
@@ -90,6 +90,24 @@ class Database:
                 raise damaged(self._path, f"its {table.name} of {named}: {error}") from error
             last = key
 
+    def by_step(
+        self, table: schema.Table, read: Callable[[tuple[Any, ...]], _T], condition: str, parameters: Sequence[Value]
+    ) -> "ByStep[_T]":
+        """Give the rows of a table whose key begins with the step, to be taken step by step."""
+        place = list(table.columns).index("step")
+        rows = self.rows(table, lambda values: (values[place], read(values)), condition, parameters)
+        return ByStep(self._path, table.name, rows)
+
+    def counts_by_step(self, table: schema.Table, condition: str, parameters: Sequence[Value]) -> "ByStep[int]":
+        """Count the rows of each step."""
+        statement = f'SELECT step, count(*) FROM "{table.name}" {condition} GROUP BY step ORDER BY step'  # noqa: S608
+        return ByStep(self._path, table.name, ((step, count) for step, count in self._each(statement, parameters)))
+
+    def newest(self, table: schema.Table, read: Callable[[tuple[Any, ...]], _T], count: int) -> list[_T]:
+        """Give the last rows in the order of the steps."""
+        start = self._all(f'SELECT step FROM "{table.name}" ORDER BY step DESC LIMIT 1 OFFSET ?', (count - 1,))  # noqa: S608
+        return list(self.rows(table, read, "WHERE step >= ?", start[0] if start else (0,)))
+
     def first(self, table: schema.Table, read: Callable[[tuple[Any, ...]], _T], end: str = "") -> _T | None:
         """Give the first row of a statement that ends with ``end``, or None."""
         for row in self._each(f"{table.select} {end} LIMIT 1", ()):
@@ -152,10 +170,34 @@ class Database:
 
     def _each(self, statement: str, parameters: Sequence[Value]) -> Iterator[tuple[Any, ...]]:
         self._deadline = time.monotonic() + schema.QUERY_SECONDS
-        with contextlib.closing(self._db.execute(statement, parameters)) as cursor:
-            while (row := cursor.fetchone()) is not None:
-                yield row
-                self._deadline = time.monotonic() + schema.QUERY_SECONDS
+        cursor = self._db.execute(statement, parameters)
+        while (row := cursor.fetchone()) is not None:
+            yield row
+            self._deadline = time.monotonic() + schema.QUERY_SECONDS
+
+
+class ByStep(Generic[_T]):
+    """Rows with their steps, in order, of which those of one step after the other are taken."""
+
+    def __init__(self, path: Path, name: str, rows: Iterator[tuple[int, _T]]) -> None:
+        self._path = path
+        self._name = name
+        self._rows = rows
+        self._next = next(rows, None)
+
+    def take(self, step: int) -> list[_T]:
+        """Give the rows of a step, which is above all that were asked for before.
+
+        Raises:
+            RunFileError: There are rows of a step before it that nobody asked for.
+        """
+        taken = []
+        while self._next is not None and self._next[0] <= step:
+            if self._next[0] < step:
+                raise damaged(self._path, f"its {self._name} of step {self._next[0]} belongs to no step")
+            taken.append(self._next[1])
+            self._next = next(self._rows, None)
+        return taken
 
 
 @contextlib.contextmanager

@@ -3,14 +3,26 @@
 import contextlib
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from deepseek.errors import RunFileError
-from deepseek.inspector.record import TENSOR_KINDS, Finding, Frame, Layout, Site, StepRecord, TensorKind
-from deepseek.inspector.runfile import rows, schema
+from deepseek.inspector.record import (
+    TENSOR_KINDS,
+    Event,
+    Finding,
+    Frame,
+    Layout,
+    Site,
+    StepRecord,
+    TensorKind,
+    UnitCounts,
+)
+from deepseek.inspector.runfile import checks, rows, schema
+from deepseek.inspector.runfile.assembly import Assembly, known
 from deepseek.inspector.runfile.codec import decode_frame
 from deepseek.inspector.runfile.explaining import damaged, explained
 from deepseek.inspector.runfile.opening import Database, opened
@@ -19,6 +31,7 @@ from deepseek.inspector.runfile.process import Process
 _BATCH_STEPS = 64
 _BATCH_BYTES = 16 * 2**20
 _SILENCE_SECONDS = 600.0
+_T = TypeVar("_T")
 
 
 class RunReader:
@@ -78,10 +91,21 @@ class RunReader:
             self._check_sequence("layout", [layout.id for layout in layouts], 0)
         return layouts
 
-    def steps(self) -> list[rows.Step]:
-        """All steps without what they hold: number, times, whether observed."""
+    def steps(self, newest: int | None = None) -> list[rows.Step]:
+        """The steps without what they hold: number, times, whether observed; all of them, or the newest ones."""
         with self._opened() as db:
-            return list(db.rows(schema.STEP, rows.read_step))
+            if newest is None:
+                return list(db.rows(schema.STEP, rows.read_step))
+            return db.newest(schema.STEP, rows.read_step, newest)
+
+    def counts(self) -> tuple[int, int]:
+        """How many steps the file holds, and how many more it held before it was thinned."""
+        with self._opened() as db:
+            tally = dict(db.rows(schema.TALLY, lambda values: values))
+        try:
+            return tally["step"], tally[schema.REMOVED]
+        except KeyError as error:
+            raise damaged(self.path, f"it does not say how many rows of {error} it has") from None
 
     def scalars(self) -> list[tuple[int, str, float]]:
         """All logged values as step, name, value."""
@@ -93,10 +117,18 @@ class RunReader:
         with self._opened() as db:
             return list(db.rows(schema.FINDING, rows.read_finding))
 
-    def events(self) -> list[rows.Event]:
-        """What happened to the run itself, in the order of writing."""
+    def events(self) -> list[tuple[int, Event]]:
+        """What happened to the run itself, with step numbers, in order."""
+        return self._numbered(schema.EVENT, rows.read_event)
+
+    def units(self) -> list[tuple[int, UnitCounts]]:
+        """Windows of unit counts with the numbers of the steps in which they became full, in order."""
         with self._opened() as db:
-            return list(db.rows(schema.EVENT, rows.read_event))
+            sites, _ = known(db, schema.MAX_STEP + 1)
+        counts = self._numbered(schema.UNIT, rows.read_units)
+        for _, found in counts:
+            self._checked(partial(checks.check_site, found.site, sites))
+        return counts
 
     def records(
         self, start: int = 0, stop: int | None = None, kinds: Collection[str] | None = None
@@ -120,10 +152,10 @@ class RunReader:
         """The newest frame of each kind, with its step number; kinds that were never observed are missing."""
         newest = {}
         with self._opened() as db:
-            known = _known(db, schema.MAX_STEP + 1)
+            seen = known(db, schema.MAX_STEP + 1)
             for kind in TENSOR_KINDS:
                 where = f"WHERE kind = '{kind}' ORDER BY step DESC"
-                if (found := db.first(schema.FRAME, lambda values: _numbered(values, known), where)) is not None:
+                if (found := db.first(schema.FRAME, lambda values: _with_step(values, seen), where)) is not None:
                     newest[kind] = found
         return newest
 
@@ -148,43 +180,13 @@ class RunReader:
         batch: list[StepRecord] = []
         size = 0
         with self._opened() as db:
-            known = _known(db, start)
+            assemble = Assembly(db, start, stop, kinds)
             for step in db.rows(schema.STEP, rows.read_step, "WHERE step >= ? AND step < ?", (start, stop)):
-                record = self._record(db, step, kinds, known)
-                known = (known[0] + len(record.sites), known[1] + len(record.layouts))
-                batch.append(record)
-                size += sum(frame.values.nbytes for frame in record.frames.values())
+                batch.append(self._checked(partial(assemble, step)))
+                size += sum(frame.values.nbytes for frame in batch[-1].frames.values())
                 if len(batch) == _BATCH_STEPS or size > _BATCH_BYTES:
                     break
         return batch
-
-    def _record(self, db: Database, step: rows.Step, kinds: tuple[str, ...], known: tuple[int, int]) -> StepRecord:
-        at, here = "WHERE step = ?", (step.step,)
-        sites = tuple(db.rows(schema.SITE, rows.read_site, at, here))
-        layouts = tuple(db.rows(schema.LAYOUT, rows.read_layout, at, here))
-        self._check_sequence("site", [site.id for site in sites], known[0])
-        self._check_sequence("layout", [layout.id for layout in layouts], known[1])
-        known = (known[0] + len(sites), known[1] + len(layouts))
-        scalars = {name: value for _, name, value in db.rows(schema.SCALAR, rows.read_scalar, at, here)}
-        frames = self._frames_of(db, step.step, kinds, known)
-        findings = tuple(db.rows(schema.FINDING, rows.read_finding, at, here))
-        # An index that lost an entry hides a row whose checksum is right.
-        parts = len(sites) + len(layouts) + len(scalars) + len(findings) + _count_frames(db, step.step)
-        if parts != step.parts:
-            raise damaged(self.path, f"step {step.step} has lost rows")
-        return StepRecord(*step[:5], scalars, frames, sites, layouts, findings)
-
-    def _frames_of(
-        self, db: Database, step: int, kinds: tuple[str, ...], known: tuple[int, int]
-    ) -> dict[TensorKind, Frame]:
-        marks = ", ".join("?" * len(kinds))
-        found = db.rows(
-            schema.FRAME,
-            lambda values: (values[1], _numbered(values, known)[1]),
-            f"WHERE kind IN ({marks}) AND step = ?",
-            (*kinds, step),
-        )
-        return dict(found)
 
     def _stream_frames(self, kind: str, start: int) -> Iterator[tuple[int, Frame]]:
         while batch := self._frame_batch(kind, start):
@@ -195,9 +197,9 @@ class RunReader:
         batch: list[tuple[int, Frame]] = []
         size = 0
         with self._opened() as db:
-            known = _known(db, schema.MAX_STEP + 1)
+            seen = known(db, schema.MAX_STEP + 1)
             where, values = "WHERE kind = ? AND step >= ?", (kind, start)
-            for step, frame in db.rows(schema.FRAME, lambda values: _numbered(values, known), where, values):
+            for step, frame in db.rows(schema.FRAME, lambda values: _with_step(values, seen), where, values):
                 batch.append((step, frame))
                 size += frame.values.nbytes
                 if len(batch) == _BATCH_STEPS or size > _BATCH_BYTES:
@@ -207,16 +209,23 @@ class RunReader:
     def _checked_kinds(self, kinds: Collection[str]) -> Collection[str]:
         try:
             for kind in kinds:
-                rows.check_kind(kind)
+                checks.check_kind(kind)
         except ValueError as error:
             raise RunFileError(f"{self.path}: {error}") from None
         return kinds
 
     def _check_sequence(self, table: str, ids: list[int], known: int) -> None:
+        self._checked(lambda: checks.check_sequence(table, ids, known))
+
+    def _checked(self, check: Callable[[], _T]) -> _T:
         try:
-            rows.check_sequence(table, ids, known)
+            return check()
         except ValueError as error:
             raise damaged(self.path, str(error)) from None
+
+    def _numbered(self, table: schema.Table, read: Callable[[tuple[Any, ...]], _T]) -> list[tuple[int, _T]]:
+        with self._opened() as db:
+            return list(db.rows(table, lambda values: (values[0], read(values))))
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Database]:
@@ -238,17 +247,7 @@ def _writer(db: Database, path: Path) -> tuple[Any, ...]:
     return values
 
 
-def _known(db: Database, start: int) -> tuple[int, int]:
-    sites = db.value("SELECT count(*) FROM site WHERE step < ?", (start,))
-    return sites, db.value("SELECT count(*) FROM layout WHERE step < ?", (start,))
-
-
-def _count_frames(db: Database, step: int) -> int:
-    marks = ", ".join("?" * len(TENSOR_KINDS))
-    return int(db.value(f"SELECT count(*) FROM frame WHERE kind IN ({marks}) AND step = ?", (*TENSOR_KINDS, step)))  # noqa: S608
-
-
-def _numbered(values: tuple[Any, ...], known: tuple[int, int]) -> tuple[int, Frame]:
+def _with_step(values: tuple[Any, ...], known: tuple[int, int]) -> tuple[int, Frame]:
     frame = decode_frame(values[2])
-    rows.check_ids(frame, *known)
+    checks.check_ids(frame, *known)
     return values[0], frame

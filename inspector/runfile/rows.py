@@ -4,22 +4,21 @@ Each ``..._row`` gives the values of one row without its checksum; each ``read_.
 column's types, and raises ``ValueError`` when they say something impossible.
 """
 
-from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, get_args
 
-from deepseek.inspector.record import TENSOR_KINDS, Finding, Frame, Layout, Severity, Site, StepRecord
-from deepseek.inspector.runfile.codec import (
-    Value,
-    clean,
-    decode_pairs,
-    decode_shape,
-    decode_texts,
-    encode_frame,
-    encode_pairs,
-    encode_shape,
-    encode_texts,
+from deepseek.inspector.record import (
+    Event,
+    Finding,
+    Layout,
+    Severity,
+    Site,
+    StepRecord,
+    UnitCounts,
 )
+from deepseek.inspector.runfile.checks import need
+from deepseek.inspector.runfile.codec import decode_units, encode_frame, encode_units
 from deepseek.inspector.runfile.schema import (
+    EVENT,
     FINDING,
     FRAME,
     LAYOUT,
@@ -30,48 +29,81 @@ from deepseek.inspector.runfile.schema import (
     SCALAR,
     SITE,
     STEP,
+    UNIT,
     Table,
+)
+from deepseek.inspector.runfile.sealing import Value
+from deepseek.inspector.runfile.texts import (
+    clean,
+    decode_pairs,
+    decode_shape,
+    decode_texts,
+    encode_pairs,
+    encode_shape,
+    encode_texts,
 )
 
 Row = tuple[Value, ...]
 
 
+Rows = dict[Table, list[Row]]
+
+PINS = (SITE, LAYOUT, FINDING)
+"""Tables that the rest of the run refers to, and what it is kept for."""
+
+DETAIL = (FRAME, UNIT)
+"""The tables of what makes a run large."""
+
+_ROW_BYTES = 100
+"""What a row takes beside its texts and blobs, its share of the index and of half-empty pages included."""
+
+
 class Step(NamedTuple):
-    """A step without its frames; the fields are those of ``StepRecord``, and ``parts`` counts its rows elsewhere."""
+    """A step without what it holds; the fields are those of ``StepRecord``, and ``parts`` counts its rows elsewhere."""
 
     step: int
     time: float
     wall_ms: float
     inspector_ms: float
     observed: bool
+    gradient_norm: float
     parts: int
 
 
-class Event(NamedTuple):
-    """Something that happened to the run itself, such as a command, a dropped batch, a probe switched off."""
-
-    step: int
-    kind: str
-    data: dict[str, float | str]
-
-
-def record_rows(record: StepRecord) -> Iterator[tuple[Table, Row]]:
-    """Yield the rows of one step, each with its table."""
-    step = int(record.step)
-    parts = list(_part_rows(step, record))
+def record_rows(record: StepRecord) -> Rows:
+    """Give the rows of one step by table; tables without any are missing."""
+    rows = _part_rows(int(record.step), record)
     times = (float(record.time), float(record.wall_ms), float(record.inspector_ms))
-    yield STEP, (step, *times, int(record.observed), len(parts))
-    yield from parts
+    parts = sum(map(len, rows.values()))
+    rows[STEP] = [(int(record.step), *times, int(record.observed), float(record.gradient_norm), parts)]
+    return rows
 
 
-def _part_rows(step: int, record: StepRecord) -> Iterator[tuple[Table, Row]]:
-    yield from ((SITE, site_row(step, site)) for site in record.sites)
-    yield from ((LAYOUT, layout_row(step, layout)) for layout in record.layouts)
-    yield from ((FRAME, (step, kind, encode_frame(frame))) for kind, frame in record.frames.items())
-    scalars = {clean(name): float(value) for name, value in list(record.scalars.items())[:MAX_STEP_ROWS]}
-    yield from ((SCALAR, (step, name, value)) for name, value in scalars.items())
-    findings = enumerate(record.findings[:MAX_STEP_ROWS])
-    yield from ((FINDING, finding_row(step, position, finding)) for position, finding in findings)
+def size(rows: Rows, tables: tuple[Table, ...]) -> int:
+    """Estimate the bytes that the rows of some tables take in the file."""
+    chosen = [row for table in tables if table in rows for row in rows[table]]
+    texts = sum(2 * len(value) for row in chosen for value in row if isinstance(value, str))
+    return texts + sum(_ROW_BYTES + (len(row[-1]) if isinstance(row[-1], bytes) else 0) for row in chosen)
+
+
+def _part_rows(step: int, record: StepRecord) -> Rows:
+    rows: Rows = {}
+    if record.scalars:
+        scalars = {clean(name): float(value) for name, value in list(record.scalars.items())[:MAX_STEP_ROWS]}
+        rows[SCALAR] = [(step, name, value) for name, value in scalars.items()]
+    if record.frames:
+        rows[FRAME] = [(step, kind, encode_frame(frame)) for kind, frame in record.frames.items()]
+    if record.sites:
+        rows[SITE] = [site_row(step, site) for site in record.sites]
+    if record.layouts:
+        rows[LAYOUT] = [layout_row(step, layout) for layout in record.layouts]
+    if record.units:
+        rows[UNIT] = [unit_row(step, *item) for item in enumerate(record.units[:MAX_STEP_ROWS])]
+    if record.events:
+        rows[EVENT] = [event_row(step, *item) for item in enumerate(record.events[:MAX_STEP_ROWS])]
+    if record.findings:
+        rows[FINDING] = [finding_row(step, *item) for item in enumerate(record.findings[:MAX_STEP_ROWS])]
+    return rows
 
 
 def site_row(step: int, site: Site) -> Row:
@@ -92,24 +124,30 @@ def finding_row(step: int, position: int, finding: Finding) -> Row:
     return (step, position, *blame, *texts)
 
 
-def event_row(position: int, step: int, kind: str, data: Mapping[str, float | str]) -> Row:
-    """Give the row of the ``position``-th event of the run."""
-    return (position, int(step), clean(kind), encode_pairs(data))
+def event_row(step: int, position: int, event: Event) -> Row:
+    """Give the row of the event at ``position`` among those of ``step``."""
+    return (step, position, clean(event.kind), encode_pairs(event.data))
+
+
+def unit_row(step: int, position: int, counts: UnitCounts) -> Row:
+    """Give the row of the unit counts at ``position`` among those of ``step``."""
+    return (step, position, int(counts.site), encode_units(counts))
 
 
 def read_step(values: tuple[Any, ...]) -> Step:
     """Read a row of ``step``."""
-    step, time, wall_ms, inspector_ms, observed, parts = values
-    _need(0 <= step <= MAX_STEP, f"its number {step} is out of range")
-    _need(observed in (0, 1), f"its observed is {observed}, not 0 or 1")
-    return Step(step, time, wall_ms, inspector_ms, bool(observed), parts)
+    step, time, wall_ms, inspector_ms, observed, gradient_norm, parts = values
+    need(0 <= step <= MAX_STEP, f"its number {step} is out of range")
+    need(observed in (0, 1), f"its observed is {observed}, not 0 or 1")
+    need(not gradient_norm < 0, f"its gradient_norm is {gradient_norm}, below 0")
+    return Step(step, time, wall_ms, inspector_ms, bool(observed), gradient_norm, parts)
 
 
 def read_site(values: tuple[Any, ...]) -> Site:
     """Read a row of ``site``."""
     id_, _, name, role, type_, module, order, aliases = values
-    _need(role in ("module", "parameter"), "its role is neither module nor parameter")
-    _need(0 <= order <= MAX_STEP, f"its order {order} is out of range")
+    need(role in ("module", "parameter"), "its role is neither module nor parameter")
+    need(0 <= order <= MAX_STEP, f"its order {order} is out of range")
     _check_length(name, type_, module)
     return Site(id_, name, role, type_, module, order, decode_texts(aliases))
 
@@ -117,7 +155,7 @@ def read_site(values: tuple[Any, ...]) -> Site:
 def read_layout(values: tuple[Any, ...]) -> Layout:
     """Read a row of ``layout``."""
     id_, _, dtype, shape, itemsize = values
-    _need(0 <= itemsize <= 1024, f"its itemsize {itemsize} is out of range")
+    need(0 <= itemsize <= 1024, f"its itemsize {itemsize} is out of range")
     _check_length(dtype)
     return Layout(id_, dtype, decode_shape(shape, itemsize), itemsize)
 
@@ -132,51 +170,24 @@ def read_scalar(values: tuple[Any, ...]) -> tuple[int, str, float]:
 def read_finding(values: tuple[Any, ...]) -> Finding:
     """Read a row of ``finding``."""
     _, _, rule, severity, site, fired, message, evidence, cause, fix = values
-    _need(severity in get_args(Severity), "its severity is unknown")
+    need(severity in get_args(Severity), "its severity is unknown")
     _check_length(rule, site, message, cause, fix)
     return Finding(rule, severity, site, fired, message, decode_pairs(evidence), cause, fix)
 
 
 def read_event(values: tuple[Any, ...]) -> Event:
     """Read a row of ``event``."""
-    _, step, kind, data = values
+    _, _, kind, data = values
     _check_length(kind)
-    return Event(step, kind, decode_pairs(data))
+    return Event(kind, decode_pairs(data))
 
 
-def check_record(record: StepRecord, *, after: int, sites: int, layouts: int) -> None:
-    """Raise ``ValueError`` unless a record may follow on step ``after`` in a file of so many sites and layouts."""
-    _need(after < record.step <= MAX_STEP, f"step {record.step} does not follow on step {after}")
-    check_sequence("site", [site.id for site in record.sites], sites)
-    check_sequence("layout", [layout.id for layout in record.layouts], layouts)
-    for kind, frame in record.frames.items():
-        check_kind(kind)
-        check_ids(frame, sites + len(record.sites), layouts + len(record.layouts))
-
-
-def check_sequence(table: str, ids: list[int], known: int) -> None:
-    """Raise ``ValueError`` unless new ids count on from the ``known`` ones and stay below the limit."""
-    _need(
-        ids == list(range(known, known + len(ids))), f"expected new {table} ids to count on from {known}; got {ids[:5]}"
-    )
-    _need(known + len(ids) <= MAX_IDS, f"there are more than {MAX_IDS} of {table}")
-
-
-def check_kind(kind: str) -> None:
-    """Raise ``ValueError`` for a kind that no frame has."""
-    _need(kind in TENSOR_KINDS, f"expected a kind out of {', '.join(TENSOR_KINDS)}; got {clean(kind)[:80]!r}")
-
-
-def check_ids(frame: Frame, sites: int, layouts: int) -> None:
-    """Raise ``ValueError`` when a frame refers to a site or a layout that is not known yet."""
-    for name, ids, known in (("site", frame.site, sites), ("layout", frame.layout, layouts)):
-        _need(not len(ids) or int(ids.max()) < known, f"it refers to a {name} beyond the {known} known ones")
+def read_units(values: tuple[Any, ...]) -> UnitCounts:
+    """Read a row of ``unit``."""
+    _, _, site, data = values
+    need(0 <= site < MAX_IDS, f"its site {site} is out of range")
+    return decode_units(site, data)
 
 
 def _check_length(*texts: str) -> None:
-    _need(all(len(text) <= MAX_TEXT for text in texts), f"a text is longer than {MAX_TEXT} characters")
-
-
-def _need(condition: bool, fact: str) -> None:
-    if not condition:
-        raise ValueError(fact)
+    need(all(len(text) <= MAX_TEXT for text in texts), f"a text is longer than {MAX_TEXT} characters")

@@ -1,7 +1,10 @@
 """What a run file looks like: tables, marks and limits."""
 
 import hashlib
+import zlib
 from dataclasses import dataclass
+from functools import cached_property
+from struct import Struct
 
 from deepseek.inspector.record import TENSOR_KINDS
 from deepseek.kernels.summary.columns import COLUMNS
@@ -9,21 +12,27 @@ from deepseek.kernels.summary.columns import COLUMNS
 APPLICATION_ID = 0x44535231
 """``DSR1`` in the file header: tells a run file from any other SQLite file."""
 
-SCHEMA_VERSION = 1
-"""SQLite's ``user_version``; raised with every change of the tables or of the frame encoding."""
+SCHEMA_VERSION = 2
+"""SQLite's ``user_version``; raised with every change of the tables or of the encodings."""
 
-MAX_FILE_BYTES = 16 * 2**30
-"""The writer stops before this size, and the reader refuses more."""
+MAX_FILE_BYTES = 512 * 2**20
+"""No run file is ever larger: the writer keeps below it (see ``thinning``), and the reader refuses more."""
 
-MAX_VALUE_BYTES = 32 * 2**20
+MAX_LOG_BYTES = 16 * 2**20
+"""The log beside a growing run file is cut back to this when it has been folded into the file."""
+
+MAX_VALUE_BYTES = 16 * 2**20
 """The longest single value, frames included, that SQLite may hand out."""
 
-MAX_FRAME_ROWS = 250_000
+MAX_FRAME_ROWS = 50_000
 MAX_IDS = 250_000
 """Most sites, and most layouts, of a run."""
 
 MAX_STEP_ROWS = 10_000
-"""Most scalars, or findings, of one step."""
+"""Most scalars, findings, events, or windows of unit counts of one step."""
+
+MAX_UNITS = 2**20
+"""Most units of a site; there are no counts of larger ones."""
 
 MAX_TEXT = 4096
 """Longest text in characters; the writer cuts what is longer."""
@@ -46,7 +55,7 @@ CHECK_SECONDS = 0.25
 PAGE_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """A table: its columns with the only Python type each may hold, and its key.
 
@@ -58,7 +67,7 @@ class Table:
     columns: dict[str, type]
     key: tuple[str, ...]
 
-    @property
+    @cached_property
     def create(self) -> str:
         """The statement that creates the table."""
         affinity = {int: " INTEGER", str: " TEXT", bytes: " BLOB", float: ""}
@@ -66,15 +75,48 @@ class Table:
         key = ", ".join(f'"{name}"' for name in self.key)
         return f'CREATE TABLE "{self.name}" ({columns}, "crc" INTEGER, PRIMARY KEY ({key}))'
 
-    @property
+    @cached_property
     def insert(self) -> str:
         """The statement that adds a row, its checksum last."""
         return f'INSERT INTO "{self.name}" VALUES ({", ".join("?" * (len(self.columns) + 1))})'  # noqa: S608
 
-    @property
+    @cached_property
+    def delete_step(self) -> str:
+        """The statement that removes the rows of one step."""
+        return f'DELETE FROM "{self.name}" WHERE step = ?'  # noqa: S608
+
+    @cached_property
     def select(self) -> str:
         """The statement that reads whole rows, without a condition."""
         return f'SELECT {", ".join(map(_quoted, (*self.columns, "crc")))} FROM "{self.name}"'  # noqa: S608
+
+    @cached_property
+    def numbers(self) -> Struct:
+        """How the checksum sees a row: its numbers, and the lengths of its texts and blobs."""
+        return Struct("<" + "".join("d" if kind is float else "q" for kind in self.columns.values()))
+
+    @cached_property
+    def floats(self) -> tuple[int, ...]:
+        """Positions of the columns that hold floats."""
+        return self._positions(float)
+
+    @cached_property
+    def texts(self) -> tuple[int, ...]:
+        """Positions of the columns that hold texts."""
+        return self._positions(str)
+
+    @cached_property
+    def blobs(self) -> tuple[int, ...]:
+        """Positions of the columns that hold bytes."""
+        return self._positions(bytes)
+
+    @cached_property
+    def seed(self) -> int:
+        """What the checksums of this table start from."""
+        return zlib.crc32(self.name.encode())
+
+    def _positions(self, kind: type) -> tuple[int, ...]:
+        return tuple(position for position, found in enumerate(self.columns.values()) if found is kind)
 
 
 def _quoted(name: str) -> str:
@@ -90,7 +132,15 @@ WRITER = Table(
 TALLY = Table("tally", {"name": str, "rows": int}, ("name",))
 STEP = Table(
     "step",
-    {"step": int, "time": float, "wall_ms": float, "inspector_ms": float, "observed": int, "parts": int},
+    {
+        "step": int,
+        "time": float,
+        "wall_ms": float,
+        "inspector_ms": float,
+        "observed": int,
+        "gradient_norm": float,
+        "parts": int,
+    },
     ("step",),
 )
 SITE = Table(
@@ -112,7 +162,8 @@ LAYOUT = Table(
     {"id": int, "step": int, "dtype": str, "shape": str, "itemsize": int},
     ("step", "id"),
 )
-FRAME = Table("frame", {"step": int, "kind": str, "data": bytes}, ("kind", "step"))
+FRAME = Table("frame", {"step": int, "kind": str, "data": bytes}, ("step", "kind"))
+UNIT = Table("unit", {"step": int, "position": int, "site": int, "data": bytes}, ("step", "position"))
 SCALAR = Table("scalar", {"step": int, "name": str, "value": float}, ("step", "name"))
 FINDING = Table(
     "finding",
@@ -130,10 +181,15 @@ FINDING = Table(
     },
     ("step", "position"),
 )
-EVENT = Table("event", {"id": int, "step": int, "kind": str, "data": str}, ("id",))
+EVENT = Table("event", {"step": int, "position": int, "kind": str, "data": str}, ("step", "position"))
 
-RECORD_TABLES = (STEP, SITE, LAYOUT, FRAME, SCALAR, FINDING, EVENT)
-"""The tables that grow; ``tally`` holds how many rows each must have."""
+RECORD_TABLES = (STEP, SITE, LAYOUT, FRAME, UNIT, SCALAR, FINDING, EVENT)
+"""The tables that grow."""
+
+REMOVED = "removed"
+
+TALLIED = (*(table.name for table in RECORD_TABLES), REMOVED)
+"""What ``tally`` holds: how many rows each table must have, and how many steps were removed to bound the file."""
 
 STATEMENTS = tuple(table.create for table in (META, WRITER, TALLY, *RECORD_TABLES))
 

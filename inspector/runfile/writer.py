@@ -3,23 +3,28 @@
 import contextlib
 import os
 import sqlite3
+import struct
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from deepseek.errors import RunFileError
 from deepseek.inspector.record import StepRecord
 from deepseek.inspector.runfile import schema
-from deepseek.inspector.runfile.codec import clean, seal
+from deepseek.inspector.runfile.checks import check_record
 from deepseek.inspector.runfile.files import create_privately, on_network_filesystem
 from deepseek.inspector.runfile.process import Process
-from deepseek.inspector.runfile.rows import Row, check_record, event_row, record_rows
+from deepseek.inspector.runfile.rows import Row, Rows, record_rows
+from deepseek.inspector.runfile.sealing import seal
+from deepseek.inspector.runfile.texts import clean
+from deepseek.inspector.runfile.thinner import Thinner
 
 _SETTINGS = {
     "page_size": schema.PAGE_BYTES,
     "max_page_count": schema.MAX_FILE_BYTES // schema.PAGE_BYTES,
+    "journal_size_limit": schema.MAX_LOG_BYTES,
     "application_id": schema.APPLICATION_ID,
     "user_version": schema.SCHEMA_VERSION,
     "trusted_schema": "OFF",
@@ -32,7 +37,8 @@ class RunWriter:
     """Appends steps to a new run file; used by one thread at a time, which need not be the one that made it.
 
     The file is private to its owner. On local disks it has a write-ahead log, so that others read it while it grows;
-    on network file systems, where that is unsafe, a rollback journal. Once closed it is a single file.
+    on network file systems, where that is unsafe, a rollback journal. Once closed it is a single file. However many
+    steps are written, it stays below ``schema.MAX_FILE_BYTES``: see ``thinning`` for what is kept.
 
     Every method raises ``RunFileError`` when SQLite or the disk refuses; what was written before stays readable.
 
@@ -49,9 +55,10 @@ class RunWriter:
         self._process = Process.current()
         self._started = time.time()
         self._step = -1
-        self._tally = Counter({table.name: 0 for table in schema.RECORD_TABLES})
+        self._tally = Counter(dict.fromkeys(schema.TALLIED, 0))
         self._closed = False
         _create_file(self.path)
+        self._inode = self.path.stat().st_ino
         try:
             self._db = self._create_tables(meta)
         except BaseException:
@@ -70,36 +77,30 @@ class RunWriter:
         """
         if not records:
             return
-        step = self._step
         with self._transaction() as added:
-            for record in records:
-                sites, layouts = (self._tally[name] + added[name] for name in ("site", "layout"))
-                check_record(record, after=step, sites=sites, layouts=layouts)
-                step = record.step
-                for table, row in record_rows(record):
-                    self._insert(table, row)
-                    added[table.name] += 1
-        self._step = step
-
-    def write_event(self, step: int, kind: str, data: Mapping[str, float | str]) -> None:
-        """Append something that happened to the run itself: numbers and texts by name."""
-        with self._transaction() as added:
-            self._insert(schema.EVENT, event_row(self._tally["event"], step, kind, data))
-            added["event"] = 1
+            batch = list(self._checked(records))
+            for table in schema.RECORD_TABLES:
+                rows = [row for of_step in batch for row in of_step.get(table, ())]
+                self._insert(table, rows)
+                added[table.name] = len(rows)
+            for of_step in batch:
+                self._thinner.make_room(of_step, added)
+        self._step = records[-1].step
 
     def close(self, state: Literal["closed", "interrupted"] = "closed") -> None:
         """Mark the run as ended and fold the log into the file, so that it is a single one; twice does nothing.
 
+        Neither does it in a process forked from the one that writes.
+
         While a reader holds the file for seconds, an empty log stays beside it; the file is complete without it.
         """
-        if self._closed:
+        if self._closed or self._process.pid != os.getpid():
             return
         try:
             with self._transaction():
                 self._db.execute("DELETE FROM writer")
-                self._insert(schema.WRITER, self._identity(state))
-            if self._process.pid == os.getpid():
-                _fold(self._db)
+                self._insert(schema.WRITER, [self._identity(state)])
+            _fold(self._db)
         finally:
             self._closed = True
             self._db.close()
@@ -111,6 +112,7 @@ class RunWriter:
                 f"{self.path.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
             )
         self._db = db
+        self._thinner = Thinner(db)
         with _translated(self.path):
             network = on_network_filesystem(self.path)
             for name, value in (*_SETTINGS.items(), ("journal_mode", "TRUNCATE" if network else "DELETE")):
@@ -119,9 +121,9 @@ class RunWriter:
         with self._transaction():
             for statement in schema.STATEMENTS:
                 db.execute(statement)
-            self._insert(schema.WRITER, self._identity("running"))
-            for key, value in list(meta.items())[: schema.MAX_ENTRIES]:
-                self._insert(schema.META, (clean(key), clean(value)))
+            self._insert(schema.WRITER, [self._identity("running")])
+            facts = {clean(key): clean(value) for key, value in list(meta.items())[: schema.MAX_ENTRIES]}
+            self._insert(schema.META, facts.items())
         if not network:
             with _translated(self.path):
                 db.execute("PRAGMA journal_mode = WAL").fetchall()
@@ -133,31 +135,37 @@ class RunWriter:
     def _identity(self, state: str) -> Row:
         return (0, state, *self._process, self._started, schema.FINGERPRINT)
 
-    def _insert(self, table: schema.Table, row: Row) -> None:
-        self._db.execute(table.insert, seal(table, row))
+    def _checked(self, records: Sequence[StepRecord]) -> Iterator[Rows]:
+        step, sites, layouts = self._step, self._tally["site"], self._tally["layout"]
+        for record in records:
+            check_record(record, after=step, sites=sites, layouts=layouts)
+            step, sites, layouts = record.step, sites + len(record.sites), layouts + len(record.layouts)
+            yield record_rows(record)
+
+    def _insert(self, table: schema.Table, rows: Iterable[Row]) -> None:
+        self._db.executemany(table.insert, [seal(table, row) for row in rows])
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Counter[str]]:
         """Run one transaction; the rows that the caller counts are added to the tally of the tables."""
         if self._closed or self._process.pid != os.getpid():
             raise RunFileError(f"{self.path} is no longer open for writing in this process; start a new run")
+        if not _is_at(self.path, self._inode):
+            raise RunFileError(f"{self.path} was deleted or replaced while its run was being written; start a new run")
         added: Counter[str] = Counter()
         with _translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield added
-                self._write_tally(self._tally + added)
+                tally = Counter({name: count + added[name] for name, count in self._tally.items()})
+                self._db.execute("DELETE FROM tally")
+                self._insert(schema.TALLY, tally.items())
                 self._db.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise
-        self._tally.update(added)
-
-    def _write_tally(self, tally: Counter[str]) -> None:
-        self._db.execute("DELETE FROM tally")
-        for table in schema.RECORD_TABLES:
-            self._insert(schema.TALLY, (table.name, tally[table.name]))
+        self._tally = tally
 
 
 def _create_file(path: Path) -> None:
@@ -167,6 +175,13 @@ def _create_file(path: Path) -> None:
         raise RunFileError(f"{path} exists already and is not overwritten; choose another path") from None
     except (OSError, ValueError) as error:
         raise RunFileError(f"{path} cannot be created ({error}); choose another folder") from error
+
+
+def _is_at(path: Path, inode: int) -> bool:
+    try:
+        return path.stat().st_ino == inode
+    except OSError:
+        return False
 
 
 def _fold(db: sqlite3.Connection) -> None:
@@ -180,5 +195,5 @@ def _fold(db: sqlite3.Connection) -> None:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, OverflowError, ValueError, TypeError) as error:
+    except (sqlite3.Error, struct.error, OverflowError, ValueError, TypeError) as error:
         raise RunFileError(f"{path} could not be written ({error}); what it held before is kept") from error

@@ -1,10 +1,12 @@
 """Runs to store: small ones written by hand, and any at all by hypothesis."""
 
+import math
+
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from deepseek.inspector.record import TENSOR_KINDS, Finding, Frame, Layout, Site, StepRecord
+from deepseek.inspector.record import TENSOR_KINDS, Event, Finding, Frame, Layout, Site, StepRecord, UnitCounts
 from deepseek.kernels.summary.columns import COLUMNS
 
 
@@ -12,6 +14,11 @@ def frame(rows: int, *, sites: int | None = None, seed: int = 0) -> Frame:
     values = np.random.default_rng(seed).standard_normal((rows, len(COLUMNS)))
     site = np.arange(rows, dtype=np.uint32) % (sites or max(rows, 1))
     return Frame(site, np.zeros(rows, np.uint32), np.zeros(rows, np.uint32), values)
+
+
+def units(site: int, count: int, samples: int, *, seed: int = 0) -> UnitCounts:
+    active, saturated = np.random.default_rng(seed).integers(0, samples, (2, count), dtype=np.uint32, endpoint=True)
+    return UnitCounts(site, samples, active, saturated)
 
 
 def record(step: int, *, rows: int = 3) -> StepRecord:
@@ -29,7 +36,15 @@ def record(step: int, *, rows: int = 3) -> StepRecord:
         sites=sites if first else (),
         layouts=(Layout(0, "float32", (8, 16), 4),) if first else (),
         findings=(finding,) if step % 3 == 2 else (),
+        units=(units(rows - 1, 5, 64, seed=step), units(0, 0, 0)) if step % 2 else (),
+        events=(Event("step_skipped", {"scale": 65536.0 / (step + 1), "why": "overflow"}),) if step % 3 == 1 else (),
+        gradient_norm=float(step) if step else float("nan"),
     )
+
+
+def bare(step: int) -> StepRecord:
+    """A step that was not observed."""
+    return StepRecord(step, 1e9 + step, 3.0, 0.01, False, {"loss": 1.0 / (step + 1)}, gradient_norm=2.0)
 
 
 def records(steps: int, *, rows: int = 3) -> list[StepRecord]:
@@ -47,7 +62,7 @@ def exact(item: object) -> object:
             return {key: exact(value) for key, value in item.items()}
         case list() | tuple():
             return [exact(value) for value in item]
-        case Frame() | Layout() | Site() | Finding() | StepRecord():
+        case Frame() | Layout() | Site() | Finding() | StepRecord() | UnitCounts() | Event():
             return [type(item).__name__, *(exact(getattr(item, name)) for name in item.__slots__)]
     return item
 
@@ -65,6 +80,15 @@ def _frames(draw: st.DrawFn, sites: int, layouts: int) -> Frame:
     call = draw(hnp.arrays(np.uint32, rows))
     bits = draw(hnp.arrays(np.uint64, (rows, len(COLUMNS))))
     return Frame(site, call, layout, bits.view(np.float64))
+
+
+@st.composite
+def _units(draw: st.DrawFn, sites: int) -> UnitCounts:
+    samples = draw(st.integers(0, 2**32 - 1))
+    counts = st.lists(st.integers(0, samples), max_size=4)
+    active = np.array(draw(counts), np.uint32)
+    saturated = draw(hnp.arrays(np.uint32, len(active), elements=st.integers(0, samples)))
+    return UnitCounts(draw(st.integers(0, sites - 1)), samples, active, saturated)
 
 
 @st.composite
@@ -111,6 +135,9 @@ def any_run(draw: st.DrawFn) -> list[StepRecord]:
                     )
                     for _ in range(draw(st.integers(0, 2)))
                 ),
+                tuple(draw(_units(sites)) for _ in range(draw(st.integers(0, 2)) if sites else 0)),
+                tuple(Event(draw(_texts), draw(_pairs)) for _ in range(draw(st.integers(0, 2)))),
+                draw(st.just(math.nan) | st.floats(0)),
             )
         )
     return run

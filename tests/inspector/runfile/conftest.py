@@ -15,7 +15,6 @@ def write_run(tmp_path: Path) -> Callable[[Sequence[StepRecord]], Path]:
         path = tmp_path / name
         writer = RunWriter(path, {"model": "Net"})
         writer.write(run)
-        writer.write_event(len(run), "note", {"dropped": 2.0, "why": "queue"})
         writer.close()
         return path
 

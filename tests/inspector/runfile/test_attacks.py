@@ -5,7 +5,7 @@ import math
 import sqlite3
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,21 @@ from recorded_runs import records
 
 from deepseek.errors import RunFileError
 from deepseek.inspector.runfile import RunReader, schema
-from deepseek.inspector.runfile.codec import seal
+from deepseek.inspector.runfile.sealing import Value, seal
 from deepseek.kernels.summary.columns import COLUMNS
 
 Attack = Callable[[sqlite3.Connection], object]
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+
+
+def sealed(table: schema.Table, values: Sequence[Value]) -> list[Value]:
+    """Add the checksum, where values of wrong types have any."""
+    kinds = table.columns.values()
+    values = [math.nan if value is None and kind is float else value for value, kind in zip(values, kinds, strict=True)]
+    try:
+        return seal(table, values)
+    except (struct.error, AttributeError, TypeError):
+        return [*values, 0]
 
 
 def statement(text: str) -> Attack:
@@ -28,7 +38,7 @@ def row(table: schema.Table, *values: object) -> Attack:
     """Add a row with a right checksum and a right tally: only the content is hostile."""
 
     def attack(db: sqlite3.Connection) -> None:
-        db.execute(table.insert, seal(table, values))
+        db.execute(table.insert, sealed(table, values))
         recount(db)
 
     return attack
@@ -41,13 +51,13 @@ def replaced(table: schema.Table, where: str, **changes: object) -> Attack:
         for old in db.execute(f"{table.select} WHERE {where}").fetchall():
             values = dict(zip(table.columns, old, strict=False)) | changes
             db.execute(f"DELETE FROM {table.name} WHERE crc = ?", (old[-1],))
-            db.execute(table.insert, seal(table, tuple(values.values())))
+            db.execute(table.insert, sealed(table, tuple(values.values())))
 
     return attack
 
 
 def recount(db: sqlite3.Connection) -> None:
-    db.execute("DELETE FROM tally")
+    db.execute("DELETE FROM tally WHERE name != 'removed'")
     for table in schema.RECORD_TABLES:
         (count,) = db.execute(f"SELECT count(*) FROM {table.name}").fetchone()
         db.execute(schema.TALLY.insert, seal(schema.TALLY, (table.name, count)))
@@ -114,7 +124,7 @@ ATTACKS: dict[str, Attack] = {
     "another application": statement("PRAGMA application_id = 252006673"),
     "version zero": statement("PRAGMA user_version = 0"),
     "negative version": statement("PRAGMA user_version = -1"),
-    "UTF-16 text": statement("PRAGMA user_version = 1; UPDATE step SET time = CAST(x'00d8' AS TEXT) WHERE step = 1"),
+    "UTF-16 text": statement("PRAGMA user_version = 2; UPDATE step SET time = CAST(x'00d8' AS TEXT) WHERE step = 1"),
     "shape of 2**63": shape(f"[{2**63}]"),
     "shape whose product is 2**63": shape("[4294967296, 4294967296]"),
     "shape that hides its size behind a zero": shape("[0, 4294967296, 4294967296]"),
@@ -150,11 +160,11 @@ ATTACKS: dict[str, Attack] = {
     "invalid UTF-8": statement("UPDATE site SET name = CAST(x'ff' AS TEXT)"),
     "blob instead of a name": replaced(schema.SITE, "id = 0", name=b"name"),
     "number instead of a name": statement("UPDATE scalar SET name = 5; UPDATE finding SET rule = NULL"),
-    "negative step": row(schema.STEP, -1, 0.0, 0.0, 0.0, 1, 0),
-    "step beyond the cap": row(schema.STEP, 2**62, 0.0, 0.0, 0.0, 1, 0),
-    "time that is text": row(schema.STEP, 99, "now", 0.0, 0.0, 1, 0),
-    "time that is an integer": row(schema.STEP, 99, 5, 0.0, 0.0, 1, 0),
-    "observed that is neither": row(schema.STEP, 99, 0.0, 0.0, 0.0, 2, 0),
+    "negative step": row(schema.STEP, -1, 0.0, 0.0, 0.0, 1, 1.0, 0),
+    "step beyond the cap": row(schema.STEP, 2**62, 0.0, 0.0, 0.0, 1, 1.0, 0),
+    "time that is text": row(schema.STEP, 99, "now", 0.0, 0.0, 1, 1.0, 0),
+    "time that is an integer": row(schema.STEP, 99, 5, 0.0, 0.0, 1, 1.0, 0),
+    "observed that is neither": row(schema.STEP, 99, 0.0, 0.0, 0.0, 2, 1.0, 0),
     "parts that lie": replaced(schema.STEP, "step = 1", parts=7),
     "unknown severity": replaced(schema.FINDING, "step = 2", severity="fatal"),
     "evidence with NaN": evidence('{"a": NaN}'),
@@ -166,7 +176,7 @@ ATTACKS: dict[str, Attack] = {
     "aliases that are numbers": aliases("[1, 2]"),
     "aliases beyond the cap": aliases(json.dumps(["a"] * 1000)),
     "aliases that are no JSON": aliases("[1, "),
-    "event with nonsense": row(schema.EVENT, 9, 0, "note", '{"a": ["everything"]}'),
+    "event with nonsense": row(schema.EVENT, 0, 0, "note", '{"a": ["everything"]}'),
     "unknown state": replaced(schema.WRITER, "1", state="paused"),
     "no writer": statement("DELETE FROM writer"),
     "other columns": replaced(schema.WRITER, "1", fingerprint="0" * 12),
@@ -207,14 +217,14 @@ def test_an_attack_that_changes_nothing_is_read(write_run):
     db = sqlite3.connect(path)
     for table in (*schema.RECORD_TABLES, schema.META, schema.WRITER):
         replaced(table, "1")(db)
-    row(schema.STEP, 99, math.nan, math.inf, -0.0, 1, 0)(db)
-    row(schema.STEP, 100, 0.0, 0.0, 0.0, 0, 0)(db)
+    row(schema.STEP, 99, math.nan, math.inf, -0.0, 1, 1.0, 0)(db)
+    row(schema.STEP, 100, 0.0, 0.0, 0.0, 0, 1.0, 0)(db)
     db.commit()
     db.close()
     read_everything(path)
     assert (
         str(RunReader(path).steps()[-2])
-        == "Step(step=99, time=nan, wall_ms=inf, inspector_ms=-0.0, observed=True, parts=0)"
+        == "Step(step=99, time=nan, wall_ms=inf, inspector_ms=-0.0, observed=True, gradient_norm=1.0, parts=0)"
     )
 
 

@@ -88,7 +88,7 @@ def test_newer_version(write_run):
     path = write_run(records(2))
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
-    assert "has format 99, newer than format 1" in refusal(path)
+    assert "has format 99, newer than format 2" in refusal(path)
     assert "upgrade" in refusal(path)
 
 
@@ -110,7 +110,7 @@ def test_every_error_of_a_damaged_frame_names_its_step_and_kind(write_run):
     path = write_run(records(5))
     with sqlite3.connect(path) as db:
         db.execute("UPDATE frame SET data = zeroblob(length(data)) WHERE step = 3 AND kind = 'gradient'")
-    assert "its frame of kind gradient, step 3: its checksum is wrong" in refusal(path)
+    assert "its frame of step 3, kind gradient: its checksum is wrong" in refusal(path)
 
 
 def test_bad_utf_8_names_its_row(write_run):

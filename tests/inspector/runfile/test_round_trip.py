@@ -14,7 +14,7 @@ from recorded_runs import any_run, exact, frame, record, records
 
 from deepseek.errors import RunFileError
 from deepseek.inspector.record import Layout, Site, StepRecord
-from deepseek.inspector.runfile import Event, RunReader, RunWriter, Step
+from deepseek.inspector.runfile import RunReader, RunWriter, Step
 from deepseek.inspector.runfile.schema import MAX_TEXT
 
 
@@ -39,10 +39,14 @@ def test_every_table_says_the_same_as_the_records(write_run):
     assert reader.findings() == [finding for item in run for finding in item.findings]
     assert reader.scalars() == [(item.step, "loss", item.scalars["loss"]) for item in run]
     assert reader.steps()[1:] == [
-        Step(item.step, item.time, 10.0, 0.5, True, 3 + (item.step % 3 == 2)) for item in run[1:]
+        Step(item.step, item.time, 10.0, 0.5, True, float(item.step), 3 + 2 * (item.step % 2) + (item.step % 3 != 0))
+        for item in run[1:]
     ]
     assert math.isnan(reader.steps()[0].wall_ms)
-    assert reader.events() == [Event(7, "note", {"dropped": 2.0, "why": "queue"})]
+    assert reader.steps(newest=2) == reader.steps()[-2:]
+    assert reader.counts() == (7, 0)
+    assert reader.events() == [(item.step, event) for item in run for event in item.events]
+    assert exact(reader.units()) == exact([(item.step, counts) for item in run for counts in item.units])
     assert exact(dict(reader.newest_frames())) == exact({kind: (6, f) for kind, f in run[6].frames.items()})
     assert exact(list(reader.frames("gradient", 2))) == exact([(i.step, i.frames["gradient"]) for i in run[2:]])
 
