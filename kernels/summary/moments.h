@@ -33,6 +33,13 @@ typedef struct {
 
 static const Moments NOTHING = {.min = INFINITY, .max = -INFINITY};
 
+/* Whether squares summed in a type that holds squares of magnitudes from `least` to `most` tell the truth. */
+static inline int is_safe(const Moments *block, double squares, double least, double most)
+{
+    const double absmax = fmax(-block->min, block->max);
+    return isfinite(squares) && absmax <= most && (absmax >= least || block->zeros == block->finite);
+}
+
 /* Chan, Golub, LeVeque (1983), "Algorithms for computing the sample variance", equation 2.1. */
 static inline void merge(Moments *all, const Moments *block)
 {

@@ -13,6 +13,11 @@
 #define SAFE_MIN 1e-18
 #define SAFE_MAX 1e18
 #define SAFE_SQUARES_MIN 1e-24
+#ifdef FAST_FLOAT
+#include FAST_FLOAT
+#else
+#include "fast.h"
+#endif
 #include "real.h"
 
 #define NAME(what) JOIN(what, double, SET)
@@ -25,6 +30,7 @@
 #define SAFE_MIN 0.0
 #define SAFE_MAX DBL_MAX
 #define SAFE_SQUARES_MIN 0.0
+#include "fast.h"
 #include "real.h"
 
 #define NAME(what) JOIN(what, row, SET)
@@ -34,9 +40,9 @@ TARGET static void NAME(add_block)(Moments *all, const void *x, int n, Dtype dty
 {
     Moments block;
     if (dtype == FLOAT64)
-        JOIN(block, double, SET)(x, n, all->finite > 0 ? all->mean : *(const double *)x, &block);
+        JOIN(block, double, SET)(x, n, all->finite > 0 ? all->mean : JOIN(guess, double, SET)(x, n), &block);
     else
-        JOIN(block, float, SET)(x, n, all->finite > 0 ? all->mean : *(const float *)x, &block);
+        JOIN(block, float, SET)(x, n, all->finite > 0 ? all->mean : JOIN(guess, float, SET)(x, n), &block);
     merge(all, &block);
 }
 

@@ -41,9 +41,11 @@ typedef int64_t Bits64;
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,f16c,prefer-vector-width=512")))
 #endif
 #define SET avx512
+#define FAST_FLOAT "fast_avx512.h"
 #include "passes.h"
 #undef TARGET
 #undef SET
+#undef FAST_FLOAT
 
 /* F16C came before AVX2 in every processor, and older compilers do not know its name here. */
 static int has_avx2(void)

@@ -26,6 +26,8 @@ class Transfer:
         Returns:
             ``[R, 12]`` rows in the order given to ``start_transfer``.
         """
+        if not self._copies:
+            return np.frombuffer(b"".join([data for _, data in self._native])).reshape(-1, len(COLUMNS))
         count = len(self._native) + sum(len(copy.places) for copy in self._copies)
         rows = np.empty((count, len(COLUMNS)))
         if self._native:
