@@ -65,6 +65,7 @@ class OutputGradientProbe(Probe):
         super().__init__(recorder, site)
         self.call = call
 
-    def observe(self, gradient: torch.Tensor) -> None:
-        """Record the gradient of the loss with respect to the output."""
-        self.recorder.add_gradient("activation_gradient", self.site, self.call, gradient)
+    def observe(self, gradient: torch.Tensor | None) -> None:
+        """Record the gradient of the loss with respect to the output; an output that nobody used may have none."""
+        if gradient is not None:
+            self.recorder.add_gradient("activation_gradient", self.site, self.call, gradient)
