@@ -75,7 +75,7 @@ class Recording(Protocol):
         """Where the recording stands."""
 
     def records(self, start: int = 0) -> Iterator[StepRecord]:
-        """Yield every stored step from number ``start`` on, in order."""
+        """Yield every stored step from number ``start`` on, in order; long runs keep the older ones in part."""
 
     def frame(self, kind: str) -> "pd.DataFrame":
         """Return all rows of one kind as a table."""

@@ -1,5 +1,6 @@
 """Recordings as pandas tables, whose texts can be printed as they are."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepseek.errors import DeepseekError
-from deepseek.inspector.record import TENSOR_KINDS, Finding, Frame, Layout, Site, TensorKind
+from deepseek.inspector.record import TENSOR_KINDS, Event, Finding, Frame, Layout, Site, TensorKind, UnitCounts
 from deepseek.inspector.runfile import Step
 from deepseek.kernels.summary import COLUMNS
 from deepseek.text import printable
@@ -16,7 +17,7 @@ from deepseek.text import printable
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE_KINDS = (*TENSOR_KINDS, "scalar", "timing", "finding")
+TABLE_KINDS = (*TENSOR_KINDS, "unit", "scalar", "timing", "event", "finding")
 """What ``frame(kind)`` understands."""
 
 _SUMMARY_KINDS: tuple[TensorKind, ...] = ("activation", "gradient", "parameter", "update")
@@ -64,9 +65,30 @@ def scalar_table(scalars: list[tuple[int, str, float]]) -> "pd.DataFrame":
 
 
 def timing_table(steps: Iterable[Step]) -> "pd.DataFrame":
-    """One row per step: ``step, time, wall_ms, inspector_ms, observed``."""
-    columns = ("step", "time", "wall_ms", "inspector_ms", "observed")
+    """One row per step: ``step, time, wall_ms, inspector_ms, observed, gradient_norm``."""
+    columns = ("step", "time", "wall_ms", "inspector_ms", "observed", "gradient_norm")
     return _table([tuple(getattr(step, name) for name in columns) for step in steps], columns)
+
+
+def unit_table(counts: Iterable[tuple[int, UnitCounts]], sites: Sequence[Site]) -> "pd.DataFrame":
+    """One row per site and full window: how many of its units were never active, and how many always at a limit."""
+    columns = ("step", "site", "units", "samples", "dead", "dead_frac", "saturated", "saturated_frac")
+    return _table([_unit_row(step, found, sites) for step, found in counts], columns)
+
+
+def _unit_row(step: int, counts: UnitCounts, sites: Sequence[Site]) -> tuple[Any, ...]:
+    units = len(counts.active)
+    dead = int(np.count_nonzero(counts.active == 0))
+    saturated = int(np.count_nonzero(counts.saturated == counts.samples))
+    if not counts.samples:
+        dead = saturated = 0
+    shares = (dead / units, saturated / units) if units else (np.nan, np.nan)
+    return (step, sites[counts.site].name, units, counts.samples, dead, shares[0], saturated, shares[1])
+
+
+def event_table(events: Iterable[tuple[int, Event]]) -> "pd.DataFrame":
+    """One row per event: ``step, kind, data``, the latter as JSON."""
+    return _table([(step, event.kind, json.dumps(event.data)) for step, event in events], ("step", "kind", "data"))
 
 
 def finding_table(findings: Iterable[Finding]) -> "pd.DataFrame":

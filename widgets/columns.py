@@ -1,6 +1,7 @@
 """Bounded history of numbers over steps: when the columns are full, the stride doubles and neighbours merge."""
 
 from collections.abc import Mapping
+from math import isfinite, nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,46 +93,53 @@ class Series:
 
     def __init__(self, capacity: int = MAX_COLUMNS) -> None:
         self.stride = 1
-        self.count = 0
-        self._steps = np.zeros(capacity, np.int64)
-        self._weight = np.zeros(capacity)
-        self._total = np.zeros(capacity)
-        self._low = np.zeros(capacity)
-        self._high = np.zeros(capacity)
+        self._capacity = capacity
+        # Lists, because one number at a time is slow to put into an array.
+        self._steps: list[int] = []
+        self._weight: list[float] = []
+        self._total: list[float] = []
+        self._low: list[float] = []
+        self._high: list[float] = []
+
+    @property
+    def count(self) -> int:
+        """Number of points."""
+        return len(self._steps)
 
     @property
     def points(self) -> NDArray[np.float32]:
         """Rows ``step, mean, low, high``, ``[4, points]``; a mean is NaN where a value was not finite."""
-        n = self.count
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = self._total[:n] / self._weight[:n]
-            return np.stack([self._steps[:n], mean, self._low[:n], self._high[:n]]).astype(np.float32)
+            mean = np.divide(self._total, self._weight)
+            return np.array([self._steps, mean, self._low, self._high]).astype(np.float32)
 
     def add(self, step: int, value: float) -> int:
         """Add the value of one step (later than all before); returns the index of its point."""
-        while self._is_new(step) and self.count == len(self._steps):
+        while self._is_new(step) and self.count == self._capacity:
             self._halve()
+        finite = value if isfinite(value) else nan
         if self._is_new(step):
-            self._steps[self.count] = step // self.stride * self.stride
-            self._weight[self.count] = self._total[self.count] = 0.0
-            self._low[self.count] = self._high[self.count] = np.nan
-            self.count += 1
-        last = self.count - 1
-        self._weight[last] += 1
-        self._total[last] += value if np.isfinite(value) else np.nan
-        self._low[last] = np.fmin(self._low[last], value)
-        self._high[last] = np.fmax(self._high[last], value)
-        return last
+            self._steps.append(step // self.stride * self.stride)
+            self._weight.append(1.0)
+            self._total.append(finite)
+            self._low.append(value)
+            self._high.append(value)
+        else:
+            self._weight[-1] += 1
+            self._total[-1] += finite
+            # Comparisons with NaN are false: a number takes its place.
+            self._low[-1] = self._low[-1] if self._low[-1] <= value or value != value else value
+            self._high[-1] = self._high[-1] if self._high[-1] >= value or value != value else value
+        return self.count - 1
 
     def _is_new(self, step: int) -> bool:
-        return self.count == 0 or step >= self._steps[self.count - 1] + self.stride
+        return not self._steps or step >= self._steps[-1] + self.stride
 
     def _halve(self) -> None:
         self.stride *= 2
-        n = self.count
-        steps, first = np.unique(self._steps[:n] // self.stride * self.stride, return_index=True)
-        self.count = len(first)
-        merges = ((self._weight, np.add), (self._total, np.add), (self._low, np.fmin), (self._high, np.fmax))
-        for array, merge in merges:
-            array[: self.count] = merge.reduceat(array[:n], first)
-        self._steps[: self.count] = steps
+        steps, first = np.unique(np.array(self._steps) // self.stride * self.stride, return_index=True)
+        self._steps = steps.tolist()
+        self._weight = np.add.reduceat(self._weight, first).tolist()
+        self._total = np.add.reduceat(self._total, first).tolist()
+        self._low = np.fmin.reduceat(self._low, first).tolist()
+        self._high = np.fmax.reduceat(self._high, first).tolist()

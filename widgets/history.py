@@ -1,4 +1,8 @@
-"""What the views show of a recording, bounded: layer x step matrices, scalars, newest summaries, findings."""
+"""What the views show of a recording: layer x step matrices, scalars, newest summaries, findings.
+
+Bounded however long the run is: ``LIVE_CELLS`` numbers over all metrics (64 columns in the deepest models),
+``MAX_SERIES`` scalars of 512 points, the findings (a run has at most 1,000), and one row for each site and layout.
+"""
 
 from collections.abc import Iterable
 
@@ -121,7 +125,8 @@ class History:
             self._observe(record)
         for name, value in record.scalars.items():
             self._log(record.step, name, value)
-        self.findings.extend(finding_info(finding) for finding in record.findings)
+        if record.findings:
+            self.findings.extend(finding_info(finding) for finding in record.findings)
 
     def _observe(self, record: StepRecord) -> None:
         values = layer_values(record.frames, self._table)

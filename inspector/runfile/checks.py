@@ -8,7 +8,8 @@ from deepseek.inspector.runfile.texts import clean
 def check_record(record: StepRecord, *, after: int, sites: int, layouts: int) -> None:
     """Raise ``ValueError`` unless a record may follow on step ``after`` in a file of so many sites and layouts."""
     need(after < record.step <= MAX_STEP, f"step {record.step} does not follow on step {after}")
-    check_parts(record, sites, layouts)
+    if record.sites or record.layouts or record.frames or record.units:
+        check_parts(record, sites, layouts)
 
 
 def check_parts(record: StepRecord, sites: int, layouts: int) -> None:

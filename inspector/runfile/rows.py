@@ -81,9 +81,15 @@ def record_rows(record: StepRecord) -> Rows:
 
 def size(rows: Rows, tables: tuple[Table, ...]) -> int:
     """Estimate the bytes that the rows of some tables take in the file."""
-    chosen = [row for table in tables if table in rows for row in rows[table]]
-    texts = sum(2 * len(value) for row in chosen for value in row if isinstance(value, str))
-    return texts + sum(_ROW_BYTES + (len(row[-1]) if isinstance(row[-1], bytes) else 0) for row in chosen)
+    total = 0
+    for table in tables:
+        for row in rows.get(table, ()):
+            total += _ROW_BYTES
+            for position in table.texts:
+                total += 2 * len(row[position])  # type: ignore[arg-type]
+            for position in table.blobs:
+                total += len(row[position])  # type: ignore[arg-type]
+    return total
 
 
 def _part_rows(step: int, record: StepRecord) -> Rows:

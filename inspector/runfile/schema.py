@@ -52,7 +52,7 @@ QUERY_SECONDS = 1.0
 CHECK_SECONDS = 0.25
 """Time for the structural check on opening; a larger file is checked as far as this goes."""
 
-PAGE_BYTES = 4096
+PAGE_BYTES = 8192
 
 
 @dataclass(frozen=True, eq=False)

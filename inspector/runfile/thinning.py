@@ -55,25 +55,26 @@ class Thinning:
         self._between = _Entries()
         self._sweep = self._swept()
 
-    def add(self, step: int, size: int, rest: int = 0) -> Iterator[Entry]:
-        """Take a new step and yield those that must go for it, in the extreme the new one itself."""
+    def add(self, step: int, size: int, rest: int = 0) -> list[Entry]:
+        """Take a new step and give those that must go for it, in the extreme the new one itself."""
         entry = Entry(self._count, step, size, rest)
         self._count += 1
         self.total += size
         (self._first if entry.ordinal < FIRST_STEPS else self._newest).append(entry)
-        for gone in self._superfluous():
-            self.total -= gone.size
-            yield gone
-
-    def _superfluous(self) -> Iterator[Entry]:
+        gone = []
         if len(self._newest) > NEWEST_STEPS:
-            entry = self._newest.popleft()
-            if entry.ordinal % self.stride:
-                yield entry
+            aged = self._newest.popleft()
+            if aged.ordinal % self.stride:
+                gone.append(self._gone(aged))
             else:
-                self._between.append(entry)
+                self._between.append(aged)
         while self.total > self._budget:
-            yield self._least()
+            gone.append(self._gone(self._least()))
+        return gone
+
+    def _gone(self, entry: Entry) -> Entry:
+        self.total -= entry.size
+        return entry
 
     def _least(self) -> Entry:
         """Give the step that matters least: in between, then the oldest of the newest, then the last of the first."""
@@ -102,9 +103,7 @@ class _Entries:
 
     def __init__(self) -> None:
         self._numbers = array("q")
-
-    def append(self, entry: Entry) -> None:
-        self._numbers.extend(entry)
+        self.append = self._numbers.extend
 
     def __bool__(self) -> bool:
         return bool(self._numbers)
