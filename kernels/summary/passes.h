@@ -57,15 +57,16 @@ TARGET static void NAME(summarize)(const void *x, size_t numel, Dtype dtype, dou
     write_row(&all, numel, row);
 }
 
-/* Summaries of new and of new - old; afterwards old holds what new holds. */
+/* Summaries of new and of new - old; afterwards old holds what new holds. In small pieces, so that
+   memory delivers the next one while one is computed. */
 TARGET static void NAME(summarize_update)(const void *new, void *old, size_t numel, Dtype dtype, double *row,
                                           double *change)
 {
-    _Alignas(64) double buffer[BLOCK], other[BLOCK];
+    _Alignas(64) double buffer[CHUNK], other[CHUNK];
     const size_t size = ELEMENT_BYTES[dtype];
     Moments values = NOTHING, changes = NOTHING;
-    for (size_t start = 0; start < numel; start += BLOCK) {
-        const int n = numel - start < BLOCK ? (int)(numel - start) : BLOCK;
+    for (size_t start = 0; start < numel; start += CHUNK) {
+        const int n = numel - start < CHUNK ? (int)(numel - start) : CHUNK;
         const void *x = NAME(load)(new, start, n, dtype, buffer);
         const void *before = NAME(load)(old, start, n, dtype, other);
         NAME(add_block)(&values, x, n, dtype);
