@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from deepseek.errors import DeepseekError
-from deepseek.inspector.overhead import Timing, measure_overhead, steps_per_second
+from deepseek.inspector.overhead import MEASURED_STEPS, Timing, measure_overhead, steps_per_second
 from deepseek.inspector.record import Finding, Frame, Layout, Site, StepRecord, TensorKind
 from deepseek.inspector.recording import Recording, Status
 from deepseek.inspector.runfile import RunReader
 from deepseek.inspector.tables import (
     check_kind,
+    event_table,
     finding_table,
     scalar_table,
     summary_table,
     tensor_table,
     timing_table,
+    unit_table,
     with_update_ratio,
 )
 from deepseek.text import printable
@@ -117,14 +119,15 @@ class Run(Viewable):
     @property
     def status(self) -> Status:
         """Where the recording stands."""
-        steps = self._reader.steps()
-        timings = [Timing(step.wall_ms, step.inspector_ms, step.observed) for step in steps]
+        newest = self._reader.steps(newest=MEASURED_STEPS)
+        timings = [Timing(step.wall_ms, step.inspector_ms, step.observed) for step in newest]
+        stored, removed = self._reader.counts()
         return Status(
             state=self._reader.state,
-            step=len(steps),
+            step=stored + removed,
             steps_per_second=steps_per_second(timings),
             overhead=measure_overhead(timings),
-            dropped=steps[-1].step + 1 - len(steps) if steps else 0,
+            dropped=max(newest[-1].step + 1 - stored - removed, 0) if newest else 0,
         )
 
     def records(self, start: int = 0) -> Iterator[StepRecord]:
@@ -135,9 +138,10 @@ class Run(Viewable):
         """Return all rows of one kind as a table.
 
         Args:
-            kind: ``activation``, ``activation_gradient``, ``gradient``, ``parameter``, ``update`` or ``unit`` (one row
-                per observed tensor: ``step, site, call, numel, shape, dtype`` and the summary columns), ``scalar``,
-                ``timing`` or ``finding``.
+            kind: A kind of ``TENSOR_KINDS``, such as ``activation`` or ``gradient`` (one row per observed tensor:
+                ``step, site, call, numel, shape, dtype`` and the summary columns); ``unit`` (one row per site and
+                window of steps: ``step, site, units, samples`` and how many were dead or saturated), ``scalar``,
+                ``timing``, ``event`` or ``finding``.
 
         Raises:
             DeepseekError: There is no such kind.
@@ -147,6 +151,10 @@ class Run(Viewable):
             return scalar_table(self._reader.scalars())
         if kind == "timing":
             return timing_table(self._reader.steps())
+        if kind == "unit":
+            return unit_table(self._reader.units(), self.sites)
+        if kind == "event":
+            return event_table(self._reader.events())
         if kind == "finding":
             return finding_table(self.findings)
         table = self._tensors(cast("TensorKind", kind))
