@@ -15,7 +15,7 @@ HAVE_NODE := $(and $(shell command -v npm),$(wildcard $(FRONTEND)/package.json))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test test-all pytest lint format types links bench peers lock frontend check-frontend chromium clean
+.PHONY: help demo lab test test-all pytest lint format types links certify bench peers lock frontend check-frontend chromium clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -58,6 +58,9 @@ types: $(VENV)/dev.stamp links
 links:
 	@rm -rf .links && mkdir -p .links/deepseek
 	@ln -s $(foreach path,$(wildcard deepseek/*.py) deepseek/py.typed deepseek/callbacks inspector explain kernels widgets,../../$(path)) .links/deepseek/
+
+certify: $(VENV)/dev.stamp ## train every model in every mode with and without a session, compare the bits, write the page
+	$(BIN)/python -I tests/certify/run.py
 
 bench: $(VENV)/dev.stamp ## measure what observation costs, beside the peers that are installed
 	$(BIN)/python -I tests/benchmarks/run.py

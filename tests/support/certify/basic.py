@@ -142,9 +142,9 @@ def fused(parameters):
 
 CASES = {
     "MLP": Case(lambda: MLP(2, 16), lambda: torch.randn(8, 16), part="layers"),
-    "wide MLP": Case(lambda: MLP(1, 512), lambda: torch.randn(128, 512), optimizer=momentum, part="layers"),
+    "wide MLP": Case(lambda: MLP(1, 512), lambda: torch.randn(128, 512), optimizer=momentum, part="layers", threads=2),
     "functional MLP": Case(lambda: FunctionalMLP(2, 16), lambda: torch.randn(8, 16), optimizer=fused, part="head"),
-    "CNN": Case(CNN, pictures, optimizer=momentum, part="features"),
+    "CNN": Case(CNN, pictures, optimizer=momentum, part="features", threads=2),
     "ResNet-18": Case(lambda: ResNet18(5, 4), lambda: torch.randn(4, 3, 8, 8), optimizer=momentum, part="blocks"),
     "LSTM": Case(
         lambda: SequenceClassifier(12),

@@ -71,6 +71,7 @@ class Case:
         part: Path of a submodule that returns tensors; it is checkpointed, and sharded by itself.
         generate: Draws a sequence from the model, where it can.
         groups: Splits the parameters among two optimizers.
+        threads: Number of threads that torch computes with; one is faster for small models.
         unfit: Modes that torch itself does not allow for this model, and why.
     """
 
@@ -81,4 +82,5 @@ class Case:
     part: str | None = None
     generate: Callable[[nn.Module], Any] | None = None
     groups: Callable[[nn.Module], list[list[nn.Parameter]]] = halves
+    threads: int = 1
     unfit: Mapping[str, str] = field(default_factory=dict)

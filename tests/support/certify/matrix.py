@@ -34,7 +34,7 @@ def cells() -> Iterator[Cell]:
         for column, (title, mode) in enumerate(MODES.items()):
             if mode.fits(name, case) and title not in case.unfit:
                 watches = mode.watches or ROTATION[(row + column) % len(ROTATION)]
-                yield Cell(name, title, watches, (row + column) % 3 == 0)
+                yield Cell(name, title, watches, (row + column) % 3 == 2)
 
 
 def compare(model: str, mode: str, watch: str) -> str | None:

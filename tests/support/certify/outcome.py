@@ -117,8 +117,10 @@ def traces(model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[st
         hooks[f"hooks of {name}"] = tuple(
             len(table or ()) for table in (parameter._backward_hooks, parameter._post_accumulate_grad_hooks)
         )
+    classes = (nn.Module, torch.Tensor, torch.autograd.Function, torch.optim.Optimizer, torch.amp.GradScaler)
     return {
         **hooks,
+        **{f"methods of {cls.__name__}": {name: id(value) for name, value in vars(cls).items()} for cls in classes},
         **{f"attributes of {owner}": tuple(sorted(tables)) for owner, tables in owners.items()},
         "settings": (
             torch.is_grad_enabled(),

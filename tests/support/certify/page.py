@@ -61,7 +61,7 @@ def _machine() -> str:
     return (
         f"Measured with torch {torch.__version__}, transformers {transformers.__version__}, numpy {np.__version__}, "
         f"Python {platform.python_version()} on {platform.system()} {platform.machine()} "
-        f"({torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads)."
+        f"({torch.backends.cpu.get_cpu_capability()}, 1 to 2 threads)."
     )
 
 

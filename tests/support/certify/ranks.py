@@ -9,7 +9,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
 
-import torch
 import torch.distributed as dist
 
 TIMEOUT_S = 60
@@ -70,7 +69,6 @@ def _serve(rank: int, size: int, meeting: Path, pipe: Connection) -> None:
     from certify.matrix import compare
 
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", f"file://{meeting}", rank=rank, world_size=size, timeout=timedelta(seconds=TIMEOUT_S)
     )

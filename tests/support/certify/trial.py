@@ -72,7 +72,7 @@ def first_difference(case: Case, mode: Mode, watch: Watch) -> str | None:
 def train(case: Case, mode: Mode, watch: Watch) -> Outcome:
     """Train, and collect what came of it."""
     outcome = Outcome()
-    with listening(outcome.said):
+    with listening(outcome.said), _threads(case.threads):
         _seed(0)
         training = mode.prepare(case)
         _seed(1 + (dist.get_rank() if mode.ranks > 1 else 0))
@@ -91,6 +91,16 @@ def train(case: Case, mode: Mode, watch: Watch) -> Outcome:
 def _outputs(training: Training) -> list[torch.Tensor]:
     training.model.eval()
     return tensors(call(training.model, training.case.batch()))
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _seed(seed: int) -> None:
