@@ -11,7 +11,7 @@ from deepseek.inspector.recorder import Group
 from deepseek.inspector.recording import Overhead
 
 WINDOW = 50
-"""Over any so many steps in a row, the cost stays within the budget."""
+"""Over any so many steps in a row the cost stays within the budget, the first step, of unknown duration, apart."""
 
 FIRST_STEPS = 5
 """Steps at the start of a run that are observed as soon as the window has room: most faults show there."""
@@ -25,6 +25,7 @@ MAX_PASSES = 64
 _REFRESH_EVERY = 10
 _MAX_CADENCE = 1000
 _LARGEST_FACTOR = 3.0
+_FEWEST_COMPARED = 10
 
 
 class Governor:
@@ -50,6 +51,7 @@ class Governor:
         self._ledger: deque[float] = deque(maxlen=WINDOW - 1)
         self._background: deque[float] = deque(maxlen=MEASURED_STEPS)
         self._steps = 0
+        self._alarmed = -WINDOW
         self._estimate = _Estimate(0.0, 0.0, 1.0, {}, {})
 
     def add(self, timing: Timing, spent: Mapping[Group, float], groups: Iterable[Group], background_ms: float) -> None:
@@ -68,9 +70,9 @@ class Governor:
             self._since[group] = 1
             self._costs[group].append(spent.get(group, 0.0))
         self._costs["norm"].append(spent.get("norm", 0.0))
-        self._ledger.append(self._estimate.outside * timing.inspector_ms + background_ms)
-        self._background.append(background_ms)
         if not isnan(timing.wall_ms):
+            self._ledger.append(self._estimate.outside * timing.inspector_ms + background_ms)
+            self._background.append(background_ms)
             self._timings.append(timing)
             self._bare.append(timing.wall_ms - timing.inspector_ms)
         if self._every is None and self._bare and (self._steps < 3 * FIRST_STEPS or self._steps % _REFRESH_EVERY == 0):
@@ -80,11 +82,16 @@ class Governor:
         """Say what the next step should observe."""
         if self._every is not None:
             return self._by_number(self._every)
-        if self._steps == 0:
+        if self._steps in (0, self._alarmed):
             return frozenset(self._since)
         if not self._bare:
             return frozenset()
         return self._within_budget()
+
+    def alarm(self) -> None:
+        """Have everything observed in the next step, whatever it costs, but not more than once in a window."""
+        if self._steps - self._alarmed > WINDOW:
+            self._alarmed = self._steps
 
     def wants_norm(self) -> bool:
         """Whether the next step affords the norm of all gradients: every step, unless half the budget is too little."""
@@ -129,14 +136,18 @@ class Governor:
         inside = sum(timing.inspector_ms for timing in self._timings)
         behind = sum(self._background) / inside if inside > 0 else 0.0
         factor = min(max(1.0 + behind, outside), _LARGEST_FACTOR)
-        costs = {group: factor * _typical(self._costs[group]) for group in self._since}
+        # A measurement grows old, so that one that was unlucky does not shut a group out for ever.
+        costs = {
+            group: factor * _typical(self._costs[group]) * 0.5 ** (since // WINDOW)
+            for group, since in self._since.items()
+        }
         return _Estimate(bare, always, outside, costs, _cadences(costs, self._budget * bare - always))
 
     def _outside(self) -> float:
         """Difference between observed and unobserved steps, relative to the time inside the probes."""
         observed = [timing for timing in self._timings if timing.observed]
         bare = [timing.wall_ms - timing.inspector_ms for timing in self._timings if not timing.observed]
-        if min(len(observed), len(bare)) < FIRST_STEPS:
+        if min(len(observed), len(bare)) < _FEWEST_COMPARED:
             return 1.0
         base, inside = median(bare), median(timing.inspector_ms for timing in observed)
         ratio = median(timing.wall_ms - base for timing in observed) / max(inside, 1e-9)
@@ -216,4 +227,7 @@ def _cadence(cost: float, allowed: float) -> int:
 
 
 def _typical(costs: deque[float]) -> float:
-    return median(costs) if costs else 0.0
+    """The median; at first the smallest, because the very first observation finds everything cold."""
+    if len(costs) < 3:
+        return min(costs, default=0.0)
+    return median(costs)

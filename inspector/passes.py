@@ -1,12 +1,8 @@
 """Forwards without gradients between training steps: evaluation, and generation token by token."""
 
-import sys
 from dataclasses import dataclass
 from time import perf_counter_ns
-from types import FrameType
 from typing import Any, Literal
-
-from torch.utils.checkpoint import CheckpointFunction
 
 from deepseek.inspector.governor import PassGovernor
 from deepseek.inspector.probes.attach import Attachment
@@ -19,8 +15,6 @@ KIND_OF_PHASE: dict[Phase, TensorKind] = {"eval": "eval_activation", "generate":
 
 _CACHES = ("past_key_values", "cache_params")
 """Arguments by which a model is told to continue a sequence."""
-
-_NEARBY_FRAMES = 16
 
 
 @dataclass(slots=True)
@@ -87,15 +81,3 @@ class Passes:
         """Return the time that such forwards took since the last call."""
         elapsed, self._elapsed_ns = self._elapsed_ns / 1e6, 0
         return elapsed
-
-
-def is_checkpointing() -> bool:
-    """Whether the forward that begins now is one of reentrant activation checkpointing, which trains without gradients."""
-    frame: FrameType | None = sys._getframe()
-    for _ in range(_NEARBY_FRAMES):
-        if frame is None:
-            return False
-        if frame.f_code is CheckpointFunction.forward.__code__:
-            return True
-        frame = frame.f_back
-    return False

@@ -40,8 +40,10 @@ class Recorder:
         output_kind: The kind under which outputs of modules are recorded now; None when they are not wanted.
         output_gradients: Whether gradients of outputs are wanted.
         units: Whether units are counted now.
+        in_forward: Whether a forward of the whole model is running.
         inverse_scale: What the gradients now arriving must be multiplied with, because a loss scaler scaled the loss.
         spent_ns: Time spent inside the inspector during the step in progress, by group.
+        total_ns: Time spent inside the inspector so far.
         on_backward: Called with every gradient that arrives.
         rows: The rows of the step in progress, by kind.
     """
@@ -53,8 +55,10 @@ class Recorder:
         self.output_kind: TensorKind | None = None
         self.output_gradients = False
         self.units = False
+        self.in_forward = False
         self.inverse_scale: torch.Tensor | float | None = None
         self.spent_ns: dict[Group, int] = {}
+        self.total_ns = 0
         self.on_backward: Callable[[], None] = lambda: None
         self._said: set[str] = set()
         self._layouts: dict[tuple[torch.dtype, torch.Size], Layout] = {}
@@ -121,10 +125,11 @@ class Recorder:
 
     def spend(self, group: Group, since_ns: int) -> None:
         """Charge a group with the time since ``since_ns`` of ``perf_counter_ns``."""
-        self.spent_ns[group] = self.spent_ns.get(group, 0) + perf_counter_ns() - since_ns
+        self.charge(group, perf_counter_ns() - since_ns)
 
     def charge(self, group: Group, nanoseconds: int) -> None:
         """Charge a group with so much time."""
+        self.total_ns += nanoseconds
         self.spent_ns[group] = self.spent_ns.get(group, 0) + nanoseconds
 
     def failed(self, part: str, error: BaseException) -> None:

@@ -73,7 +73,7 @@ class Session(Viewable):
             self._governor,
             passes,
             self._worker.emit,
-            lambda: getattr(self._worker, "cpu_ns", 0),
+            lambda: self._worker.cpu_ns,
         )
         self._run: Run | None = None
         self._closed = False

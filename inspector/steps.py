@@ -13,10 +13,11 @@ from torch import nn
 from torch._C import _current_autograd_node as current_autograd_node
 from torch.amp.grad_scaler import GradScaler
 
+from deepseek.inspector.checkpointing import is_checkpointing
 from deepseek.inspector.governor import Governor
 from deepseek.inspector.interruption import Interruption
 from deepseek.inspector.overhead import Timing
-from deepseek.inspector.passes import Passes, is_checkpointing
+from deepseek.inspector.passes import Passes
 from deepseek.inspector.probes.attach import Attachment
 from deepseek.inspector.probes.gradient import gradients_of
 from deepseek.inspector.probes.probe import Probe
@@ -118,7 +119,8 @@ class Steps:
         self._recorder.active = False
         self._end_listening()
         self._passes.end()
-        if any(self._recorder.rows.values()) or self._scalars:
+        forward_is_a_step = self._open and not self._waiting_for
+        if any(self._recorder.rows.values()) or self._scalars or forward_is_a_step:
             self._end()
         self.release()
         for handle in self._handles:
@@ -182,6 +184,7 @@ class Steps:
     def _on_forward(self, model: nn.Module, _args: Any, kwargs: dict[str, Any]) -> None:
         if current_autograd_node() is not None:
             return
+        self._recorder.in_forward = True
         if self._waiting_for and not torch.is_grad_enabled() and not is_checkpointing():
             self._passes.begin(kwargs, watching=self._watching)
             return
@@ -197,10 +200,13 @@ class Steps:
         self.release()
 
     def _after_forward(self, *_: Any) -> None:
+        self._recorder.in_forward = False
         if not self._passes.end():
             self._interruption.forward_ended()
 
     def _before_update(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if self._interruption.update_is_nested(optimizer):
+            return
         if self._interruption.update_was_interrupted():
             self._drop_interrupted()
         closure = _has_closure(args, kwargs)
@@ -211,8 +217,9 @@ class Steps:
             self._attachment.before_update(optimizer, closure=closure)
 
     def _after_update(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if not self._interruption.update_ended():
+            return
         closure = _has_closure(args, kwargs)
-        self._interruption.update_ended()
         if self._watching:
             if closure:
                 self._measure_norm(optimizer)
@@ -257,6 +264,8 @@ class Steps:
         timing = Timing(pending.wall_ms, pending.inspector_ms, pending.observed)
         self._governor.add(timing, spent, self._attachment.installed, (background_ns - self._background_seen) / 1e6)
         self._background_seen = background_ns
+        if isinstance(pending.gradient_norm, float) and math.isinf(pending.gradient_norm):
+            self._governor.alarm()
         self._held.append(pending)
         self.count += 1
         self._open = False
@@ -280,7 +289,7 @@ class Steps:
             scalars=self._scalars,
             units=recorder.full_units,
             events=tuple(recorder.events),
-            gradient_norm=math.nan if self._squares is None else self._squares**0.5,
+            gradient_norm=_root(self._squares),
         )
         recorder.discard()
         recorder.inverse_scale = None
@@ -314,13 +323,14 @@ class BoundaryHook(Probe):
         """Run the action; after an error the inspector is off."""
         if torch.compiler.is_compiling() or not self.enabled:
             return
-        start, before = perf_counter_ns(), sum(self.recorder.spent_ns.values())
+        start, before = perf_counter_ns(), self.recorder.total_ns
         try:
             self.action(*args)
         except Exception as error:  # noqa: BLE001 - whatever fails inside us must not reach training
             self.enabled = False
             self.steps.fail(error)
-        self.recorder.charge("norm", perf_counter_ns() - start - (sum(self.recorder.spent_ns.values()) - before))
+        by_others = self.recorder.total_ns - before
+        self.recorder.charge("norm", perf_counter_ns() - start - by_others)
 
 
 class _Scaling:
@@ -345,6 +355,15 @@ class _Scaling:
             action(steps)
         except Exception as error:  # noqa: BLE001 - whatever fails inside us must not reach training
             steps.fail(error)
+
+
+def _root(squares: float | torch.Tensor | None) -> float | torch.Tensor:
+    """Norm from the sum of squares; infinite for NaN, and NaN when there is no sum."""
+    if squares is None:
+        return math.nan
+    if isinstance(squares, torch.Tensor):
+        return squares.sqrt()
+    return math.sqrt(squares) if math.isfinite(squares) else math.inf
 
 
 def _has_closure(args: Any, kwargs: Any) -> bool:
