@@ -4,7 +4,7 @@ import sys
 import threading
 from contextlib import suppress
 from types import FrameType
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -21,6 +21,7 @@ class Interruption:
         self._thread = 0
         self._task = -1
         self._in_closure = False
+        self._nested = 0
 
     def forward_runs(self) -> None:
         """A forward of the whole model begins."""
@@ -47,10 +48,20 @@ class Interruption:
         self._unfinished = "update"
         self._in_closure = closure
 
-    def update_ended(self) -> None:
-        """The optimizer has stepped."""
+    def update_is_nested(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Whether the step that begins now is called by a step of the same optimizer, as in a derived class."""
+        nested = self._unfinished == "update" and _is_stepping(optimizer)
+        self._nested += nested
+        return nested
+
+    def update_ended(self) -> bool:
+        """The optimizer has stepped; return whether it was the whole step, not a nested one."""
+        if self._nested:
+            self._nested -= 1
+            return False
         self._unfinished = None
         self._in_closure = False
+        return True
 
     def happened(self, model: nn.Module) -> bool:
         """Whether the forward that begins now is a new try after something that never ended."""
@@ -68,6 +79,7 @@ class Interruption:
         """Forget what was unfinished and return it."""
         stage, self._unfinished = self._unfinished or "forward", None
         self._in_closure = False
+        self._nested = 0
         return stage
 
     def _backward_ended(self) -> None:
@@ -77,10 +89,19 @@ class Interruption:
 
 def _is_recursive(model: nn.Module) -> bool:
     """Whether the model is calling itself."""
+    return _calls(nn.Module._call_impl, model) > 1
+
+
+def _is_stepping(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether a step of the optimizer calls another one; torch runs the hooks of both."""
+    return _calls(type(optimizer).step, optimizer) > 1
+
+
+def _calls(method: Any, owner: object) -> int:
+    """How many calls of a method of ``owner`` are in progress in this thread."""
     frame: FrameType | None = sys._getframe()
-    calls = 0
+    code, calls = getattr(method, "__code__", None), 0
     while frame is not None:
-        if frame.f_code is nn.Module._call_impl.__code__ and frame.f_locals.get("self") is model:
-            calls += 1
+        calls += frame.f_code is code and frame.f_locals.get("self") is owner
         frame = frame.f_back
-    return calls > 1
+    return calls

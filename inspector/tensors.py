@@ -24,10 +24,12 @@ def walk(output: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, tor
 
 
 def local(tensor: torch.Tensor) -> torch.Tensor:
-    """Return the shard of a distributed tensor that this process holds, any other tensor as it is.
+    """Return the shard of a distributed tensor that this process holds, the values of a nested one, others as they are.
 
     A distributed tensor must never be reduced as a whole: that would communicate, and hang unless all processes did.
     """
+    if tensor.is_nested:
+        return tensor.detach().contiguous().values()
     if type(tensor) in _PLAIN:
         return tensor
     shard = getattr(tensor, "_local_tensor", None)

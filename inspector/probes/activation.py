@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch._C import _current_autograd_node as current_autograd_node
 
+from deepseek.inspector.checkpointing import is_checkpointing
 from deepseek.inspector.probes.probe import Probe
 from deepseek.inspector.probes.units import ActivationUnits
 from deepseek.inspector.recorder import Recorder
@@ -31,6 +32,8 @@ class ActivationProbe(Probe):
         """Record ``output``."""
         recorder = self.recorder
         recomputed = current_autograd_node() is not None
+        if not (recorder.in_forward or recomputed or torch.is_grad_enabled() or is_checkpointing()):
+            return  # a part of the model that is evaluated by itself, between two steps
         call = recorder.next_call("recomputed" if recomputed else recorder.output_kind or "activation", self.site)
         if isinstance(output, torch.Tensor):
             self._observe_tensor(self.site, call, output, recomputed)

@@ -1,11 +1,12 @@
 """Installs the probes of a session on a model, and removes every one of them."""
 
 import weakref
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from deepseek.errors import DeepseekError
 from deepseek.inspector.probes.activation import ActivationProbe
@@ -56,13 +57,15 @@ class Attachment:
         self._pass_handles: list[Any] = []
         self._before_pass: tuple[TensorKind | None, bool, bool] = (None, False, False)
         self._functions_told = -1
-        self._tree: tuple[int, ...] = ()
+        self._tree: tuple[weakref.ref[Any], ...] = ()
+        self._hooked: tuple[bool, ...] = ()
         self._make_probes(model)
 
     def install(self, groups: Collection[Group]) -> None:
         """Put the probes of some groups on the model and take all others off."""
         changed = self._follow_changes() if groups else False
-        if changed or self.installed != frozenset(groups):
+        hookable = self._hookable() if self.installed & {"gradient", "unit"} else self._hooked
+        if changed or hookable != self._hooked or self.installed != frozenset(groups):
             self._unhook()
             self._hook_modules(groups)
             self._hook_parameters(groups)
@@ -150,11 +153,15 @@ class Attachment:
                 self._hook(place, _FORWARD)
 
     def _hook_parameters(self, groups: Collection[Group]) -> None:
+        self._hooked = self._hookable()
         for group, places in (("gradient", self._gradient_places), ("unit", self._weights)):
             for place in places if group in groups else ():
-                parameter = place[0]()
-                if parameter is not None and parameter.requires_grad and parameter.is_leaf:
+                if _takes_hooks(place[0]()):
                     self._hook(place, "register_post_accumulate_grad_hook")
+
+    def _hookable(self) -> tuple[bool, ...]:
+        """Say of each parameter whether it takes hooks now: some are frozen for a while, lazy ones come later."""
+        return tuple(_takes_hooks(place[0]()) for place in (*self._gradient_places, *self._weights))
 
     def _hook(self, place: Place, register: str, handles: list[Any] | None = None) -> None:
         """Put a probe in its place; one that is refused is reported once and left out."""
@@ -170,7 +177,7 @@ class Attachment:
     def _follow_changes(self) -> bool:
         """Make the probes anew when modules or parameters were added, removed or replaced."""
         model = self._model()
-        if model is None or _tree(model) == self._tree:
+        if model is None or _is_tree_of(model, self._tree):
             return False
         try:
             self._make_probes(model)
@@ -201,11 +208,12 @@ class Attachment:
                     self._watch_gradient(module, parameter, own)
         for module in model.modules():
             site = module_sites.get(module, UNWATCHED)
-            self._insides += [(weakref.ref(module), probe(self.functions, site)) for probe in (EnterProbe, LeaveProbe)]
+            target = weakref.ref(module)
+            self._insides += [(target, probe(self.functions, site)) for probe in (EnterProbe, LeaveProbe)]
         self._applied = AppliedGradientProbe(self.recorder, self._gradients)
         values, updates = "parameter" in self.kinds, "update" in self.kinds
         self._parameters = ParameterProbe(self.recorder, parameter_sites, values=values, updates=updates)
-        self._tree = _tree(model)
+        self._tree = tuple(map(weakref.ref, _parts(model.modules())))
 
     def _watch_outputs(self, module: nn.Module, site: int, after: str) -> None:
         bounds = bounds_of(module)
@@ -225,13 +233,17 @@ class Attachment:
 _FORWARD = "register_forward_hook"
 
 
-def _tree(model: nn.Module) -> tuple[int, ...]:
-    """Identify the modules and parameters of a model."""
-    return tuple(_identities(model.modules()))
+def _takes_hooks(parameter: torch.Tensor | None) -> bool:
+    return parameter is not None and parameter.requires_grad and parameter.is_leaf and not is_lazy(parameter)
 
 
-def _identities(modules: Iterable[nn.Module]) -> Iterable[int]:
+def _is_tree_of(model: nn.Module, tree: tuple[weakref.ref[Any], ...]) -> bool:
+    """Whether a model has these modules and parameters; a new one may have the address of one that is gone."""
+    parts = tuple(_parts(model.modules()))
+    return len(parts) == len(tree) and all(known() is part for known, part in zip(tree, parts, strict=True))
+
+
+def _parts(modules: Iterable[nn.Module]) -> Iterator[nn.Module | torch.Tensor]:
     for module in modules:
-        yield id(module)
-        for parameter in module._parameters.values():
-            yield id(parameter)
+        yield module
+        yield from (parameter for parameter in module._parameters.values() if parameter is not None)

@@ -17,6 +17,9 @@ FEWEST_SAMPLES = 1000
 
 FEWEST_PASSES = 5
 
+MOST_CALLS = 100
+"""Calls within a step that have a window of their own; further ones are not counted."""
+
 BACKWARD_PASSES = 20
 """Backward passes that a window of a weight holds."""
 
@@ -92,7 +95,7 @@ class ActivationUnits:
         """Add one output to the window of its call; hand the window over when it is full."""
         output = local(output)
         axis = unit_axis(output, self._after)
-        if axis is None or not output.is_floating_point() or not output.numel():
+        if call >= MOST_CALLS or axis is None or not output.is_floating_point() or not output.numel():
             return
         units = output.shape[axis]
         window = self._windows.get(call)

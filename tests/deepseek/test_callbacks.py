@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from torch import nn, optim
 
 import deepseek
 from deepseek.callbacks.watch import Watch, base_class
@@ -72,10 +73,15 @@ def test_what_is_no_number_is_not_logged(mlp_watch):
     assert set(mlp_watch.session.frame("scalar")["name"]) == {"loss"}
 
 
+def test_a_session_left_open_by_a_training_that_failed_is_closed_by_the_next(mlp_watch, tmp_path):
+    first, model = mlp_watch.session, nn.Linear(2, 2)
+    mlp_watch._options["run"] = tmp_path / "second.dsrun"
+    mlp_watch.open(model, [optim.SGD(model.parameters(), lr=0.1)])
+    assert [first.status.state, mlp_watch.session.status.state] == ["closed", "running"]
+
+
 @pytest.fixture
 def mlp_watch(tmp_path):
-    from torch import nn, optim
-
     model = nn.Linear(2, 2)
     watch = Watch(run=tmp_path / "run.dsrun")
     watch.open(model, [optim.SGD(model.parameters(), lr=0.1)])
