@@ -44,7 +44,8 @@ def run(output: Path, steps: int = 200) -> int:
     model = faulty_network()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     print(f"Training {sum(p.numel() for p in model.parameters()):,} parameters on {len(labels)} digits ...")
-    with deepseek.inspect(model, optimizer) as session:
+    # Each step is observed, whatever that costs, so that the demo finds the same on the slowest machine.
+    with deepseek.inspect(model, optimizer, every=1) as session:
         for _ in range(steps):
             batch = torch.randint(len(labels), (64,))
             loss = nn.functional.cross_entropy(model(pictures[batch]), labels[batch])
