@@ -4,6 +4,8 @@ import base64
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -35,10 +37,14 @@ def write_report(recording: Recording, path: str | os.PathLike[str], *, overwrit
     Raises:
         DeepseekError: The file exists and may not be replaced, or it cannot be written.
     """
-    target = Path(path).expanduser().absolute()
-    if target.exists() and not overwrite:
+    with _explained(path):
+        target = Path(path).expanduser().absolute()
+        taken = target.exists()
+    if taken and not overwrite:
         raise DeepseekError(f"Expected a new file, but {target} exists: choose another path or pass overwrite=True.")
-    _write_whole(target, report_html(recording))
+    text = report_html(recording)
+    with _explained(target):
+        _write_whole(target, text)
     return target
 
 
@@ -67,15 +73,26 @@ def report_html(recording: Recording) -> str:
 
 def _write_whole(target: Path, text: str) -> None:
     """Write beside the target and rename, so that no reader ever sees half a report."""
-    draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
-    try:
-        with draft.open("x", encoding="utf-8", newline="\n") as file:
+    draft = target.with_name(f".{target.name[:50]}.{secrets.token_hex(6)}.tmp")
+    with draft.open("x", encoding="utf-8", newline="\n") as file:
+        try:
             file.write(text)
-        draft.replace(target)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
+            file.close()
+            draft.replace(target)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn whatever a path is refused with (``~`` of nobody, NUL, a name too long, a full disk) into our error."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
         raise DeepseekError(
-            f"Expected a path where the report can be written, got {target}: {error.strerror or error}. "
+            f"Expected a path where the report can be written, got {os.fspath(path)[:500]}: "
+            f"{getattr(error, 'strerror', None) or error}. "
             "Choose a file in a folder that exists and that you may write to."
         ) from error
 

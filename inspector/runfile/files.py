@@ -1,5 +1,6 @@
 """Where run files lie: names, permissions, and the kind of disk."""
 
+import errno
 import os
 import re
 import secrets
@@ -25,6 +26,8 @@ _LOCAL = frozenset(
     }
 )
 _MOUNTS = Path("/proc/mounts")
+_MOST_FOLDERS = 200
+"""Far below the depth at which making them would exhaust Python's stack."""
 
 
 def run_path(directory: str | Path, model_name: str) -> Path:
@@ -42,6 +45,8 @@ def create_privately(path: Path) -> None:
     Raises:
         OSError: The file exists already, or the folder cannot be written.
     """
+    if len(path.parts) > _MOST_FOLDERS:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
