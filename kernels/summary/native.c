@@ -7,6 +7,7 @@
 
 #include "live_rows.h"
 #include "sets.h"
+#include "tensors.h"
 
 /* Getting the lock back may take a busy thread's whole switch interval: worth it only for what takes long itself. */
 enum { RELEASE_GIL_ABOVE = 1 << 20 };
@@ -55,9 +56,120 @@ static void *as_address(PyObject *number, Py_ssize_t numel)
     return address;
 }
 
-static PyObject *summarize(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+static PyObject *as_row(const void *x, Py_ssize_t numel, Dtype dtype)
 {
     double row[COLUMN_COUNT];
+    WITHOUT_GIL(numel, chosen->summarize(x, (size_t)numel, dtype, row));
+    return PyBytes_FromStringAndSize((const char *)row, sizeof row);
+}
+
+static PyObject *as_two_rows(const void *new, void *old, Py_ssize_t numel, Dtype dtype)
+{
+    double row[COLUMN_COUNT], change[COLUMN_COUNT];
+    WITHOUT_GIL(numel, chosen->summarize_update(new, old, (size_t)numel, dtype, row, change));
+    return Py_BuildValue("(y#y#)", (char *)row, (Py_ssize_t)sizeof row, (char *)change, (Py_ssize_t)sizeof change);
+}
+
+static PyObject *summarize(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    (void)module;
+    if (!expect_arguments(count, 3))
+        return NULL;
+    const Py_ssize_t numel = as_size(arguments[1]);
+    const Dtype dtype = as_dtype(arguments[2]);
+    const void *x = as_address(arguments[0], numel);
+    return PyErr_Occurred() ? NULL : as_row(x, numel, dtype);
+}
+
+static PyObject *summarize_update(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    (void)module;
+    if (!expect_arguments(count, 4))
+        return NULL;
+    const Py_ssize_t numel = as_size(arguments[2]);
+    const Dtype dtype = as_dtype(arguments[3]);
+    const void *new = as_address(arguments[0], numel);
+    void *old = as_address(arguments[1], numel);
+    return PyErr_Occurred() ? NULL : as_two_rows(new, old, numel, dtype);
+}
+
+static PyObject *summarize_tensor(PyObject *module, PyObject *tensor)
+{
+    Dense x;
+    (void)module;
+    if (!find_dense(tensor, &x))
+        Py_RETURN_NONE;
+    return as_row(start_of(&x), x.numel, x.dtype);
+}
+
+static PyObject *update_tensor(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    Dense new, old;
+    (void)module;
+    if (!expect_arguments(count, 2))
+        return NULL;
+    if (!find_dense(arguments[0], &new) || !find_dense(arguments[1], &old) || !have_same_layout(&new, &old))
+        Py_RETURN_NONE;
+    return as_two_rows(start_of(&new), (void *)start_of(&old), new.numel, new.dtype);
+}
+
+static double sum_squares(const Dense *tensors, Py_ssize_t count)
+{
+    double sum = 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        sum += chosen->square_sum(start_of(&tensors[i]), (size_t)tensors[i].numel, tensors[i].dtype);
+    return sum;
+}
+
+/* Sums what may be read in place; the list keeps the other tensors. */
+static PyObject *take_square_sum(PyObject *module, PyObject *list)
+{
+    double sum = 0;
+    Py_ssize_t found = 0, total = 0, count = PyList_Size(list);
+    (void)module;
+    if (count < 0)
+        return NULL;
+    Dense *tensors = PyMem_Malloc((size_t)count * sizeof *tensors);
+    PyObject *others = PyList_New(0);
+    for (Py_ssize_t i = 0; tensors && others && i < count; i++) {
+        PyObject *tensor = PyList_GetItem(list, i);
+        if (find_dense(tensor, &tensors[found]))
+            total += tensors[found++].numel;
+        else if (PyList_Append(others, tensor) < 0)
+            Py_CLEAR(others);
+    }
+    if (tensors && others) {
+        WITHOUT_GIL(total, sum = sum_squares(tensors, found));
+    } else if (others) {
+        PyErr_NoMemory();
+        Py_CLEAR(others);
+    }
+    PyMem_Free(tensors);
+    return others ? Py_BuildValue("(dN)", sum, others) : NULL;
+}
+
+/* The tensor classes, torch.strided, Tensor.is_neg, and the table of Tensor.__dlpack_c_exchange_api__. */
+static PyObject *connect(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    (void)module;
+    if (!expect_arguments(count, 5))
+        return NULL;
+    const ExchangeTable *table = PyCapsule_GetPointer(arguments[4], "dlpack_exchange_api");
+    if (!table)
+        return NULL;
+    if (table->major == 1 && table->describe && !torch.table) {
+        torch.tensor = Py_NewRef(arguments[0]);
+        torch.parameter = Py_NewRef(arguments[1]);
+        torch.strided = Py_NewRef(arguments[2]);
+        torch.is_neg = Py_NewRef(arguments[3]);
+        torch.table = table;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *square_sum(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    double sum = 0;
     (void)module;
     if (!expect_arguments(count, 3))
         return NULL;
@@ -66,64 +178,8 @@ static PyObject *summarize(PyObject *module, PyObject *const *arguments, Py_ssiz
     const void *x = as_address(arguments[0], numel);
     if (PyErr_Occurred())
         return NULL;
-    WITHOUT_GIL(numel, chosen->summarize(x, (size_t)numel, dtype, row));
-    return PyBytes_FromStringAndSize((const char *)row, sizeof row);
-}
-
-static PyObject *summarize_update(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
-{
-    double row[COLUMN_COUNT], change[COLUMN_COUNT];
-    (void)module;
-    if (!expect_arguments(count, 4))
-        return NULL;
-    const Py_ssize_t numel = as_size(arguments[2]);
-    const Dtype dtype = as_dtype(arguments[3]);
-    const void *new = as_address(arguments[0], numel);
-    void *old = as_address(arguments[1], numel);
-    if (PyErr_Occurred())
-        return NULL;
-    WITHOUT_GIL(numel, chosen->summarize_update(new, old, (size_t)numel, dtype, row, change));
-    return Py_BuildValue("(y#y#)", (char *)row, (Py_ssize_t)sizeof row, (char *)change, (Py_ssize_t)sizeof change);
-}
-
-typedef struct {
-    const void *data;
-    size_t numel;
-    Dtype dtype;
-} Piece;
-
-static double sum_pieces(const Piece *pieces, Py_ssize_t count)
-{
-    double sum = 0;
-    for (Py_ssize_t i = 0; i < count; i++)
-        sum += chosen->square_sum(pieces[i].data, pieces[i].numel, pieces[i].dtype);
-    return sum;
-}
-
-/* The list holds address, numel and dtype code of one tensor after the other. */
-static PyObject *square_sum(PyObject *module, PyObject *list)
-{
-    double sum = 0;
-    Py_ssize_t total = 0;
-    (void)module;
-    if (!PyList_Check(list) || PyList_Size(list) % 3 != 0) {
-        PyErr_SetString(PyExc_TypeError, "expected a list of address, numel and dtype code of each tensor");
-        return NULL;
-    }
-    const Py_ssize_t count = PyList_Size(list) / 3;
-    Piece *pieces = PyMem_Malloc((size_t)count * sizeof *pieces);
-    if (!pieces)
-        return PyErr_NoMemory();
-    for (Py_ssize_t i = 0; i < count; i++) {
-        const Py_ssize_t numel = as_size(PyList_GetItem(list, 3 * i + 1));
-        const Dtype dtype = as_dtype(PyList_GetItem(list, 3 * i + 2));
-        pieces[i] = (Piece){as_address(PyList_GetItem(list, 3 * i), numel), (size_t)numel, dtype};
-        total += numel;
-    }
-    if (!PyErr_Occurred())
-        WITHOUT_GIL(total, sum = sum_pieces(pieces, count));
-    PyMem_Free(pieces);
-    return PyErr_Occurred() ? NULL : PyFloat_FromDouble(sum);
+    WITHOUT_GIL(numel, sum = chosen->square_sum(x, (size_t)numel, dtype));
+    return PyFloat_FromDouble(sum);
 }
 
 static PyObject *count_units(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
@@ -202,8 +258,16 @@ static PyMethodDef METHODS[] = {
      "summarize(address, numel, dtype_code) -> the 12 columns as bytes"},
     {"summarize_update", (PyCFunction)(void (*)(void))summarize_update, METH_FASTCALL,
      "summarize_update(new_address, old_address, numel, dtype_code) -> the columns of new, and of new - old"},
-    {"square_sum", square_sum, METH_O,
-     "square_sum([address, numel, dtype_code, ...]) -> the sum of squares over all tensors"},
+    {"connect", (PyCFunction)(void (*)(void))connect, METH_FASTCALL,
+     "connect(Tensor, Parameter, strided, is_neg, exchange_table): needed by the three below"},
+    {"summarize_tensor", summarize_tensor, METH_O,
+     "summarize_tensor(tensor) -> as summarize, None if the tensor cannot be read in place"},
+    {"update_tensor", (PyCFunction)(void (*)(void))update_tensor, METH_FASTCALL,
+     "update_tensor(new, old) -> as summarize_update, None if they cannot be read in place"},
+    {"take_square_sum", take_square_sum, METH_O,
+     "take_square_sum(tensors) -> the sum of squares of those that can be read in place, and a list of the others"},
+    {"square_sum", (PyCFunction)(void (*)(void))square_sum, METH_FASTCALL,
+     "square_sum(address, numel, dtype_code) -> the sum of squares"},
     {"count_units", (PyCFunction)(void (*)(void))count_units, METH_FASTCALL,
      "count_units(address, outer, units, inner, dtype_code, dead_low, dead_high, saturated_low, saturated_high, "
      "active_address, saturated_address): add to the int32 counts of each unit"},

@@ -13,6 +13,9 @@ try:
 except ImportError:
     native = None  # type: ignore[assignment]
 
+if native and hasattr(Tensor, "__dlpack_c_exchange_api__"):
+    native.connect(Tensor, Parameter, torch.strided, Tensor.is_neg, Tensor.__dlpack_c_exchange_api__)
+
 CODES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3} if native else {}
 """The dtypes that the native code reads; none where it could not be built."""
 

@@ -6,7 +6,7 @@ from torch._C import _is_torch_function_mode_enabled as _has_function_mode
 
 from deepseek.kernels.summary.general import Row, general_row, general_update_rows
 from deepseek.kernels.summary.layouts import unobserved
-from deepseek.kernels.summary.native import in_place_code, native
+from deepseek.kernels.summary.native import CODES, in_place_code, native
 
 
 def summarize_row(tensor: Tensor) -> Row:
@@ -52,6 +52,8 @@ def summarize_update_row(new: Tensor, old: Tensor) -> tuple[Row, Row]:
 
 
 def _row(tensor: Tensor) -> Row:
+    if CODES and (row := native.summarize_tensor(tensor)) is not None:
+        return row
     code = in_place_code(tensor)
     if code is not None:
         try:
@@ -63,6 +65,8 @@ def _row(tensor: Tensor) -> Row:
 
 
 def _update_rows(new: Tensor, old: Tensor) -> tuple[Row, Row]:
+    if CODES and (rows := native.update_tensor(new, old)) is not None:
+        return rows
     code = in_place_code(new)
     if code is not None and in_place_code(old) == code and new.shape == old.shape and new.stride() == old.stride():
         try:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch._C import _is_torch_function_mode_enabled as _has_function_mode
 
 from deepseek.kernels.summary.layouts import is_sparse, is_summarisable, unobserved
-from deepseek.kernels.summary.native import in_place_code, native, plain
+from deepseek.kernels.summary.native import CODES, in_place_code, native, plain
 from deepseek.kernels.summary.reference import as_float
 
 
@@ -33,41 +33,33 @@ def square_sums(tensors: Sequence[Tensor]) -> float | Tensor:
     return _square_sums(tensors)
 
 
-def _square_sums(tensors: Iterable[Tensor]) -> float | Tensor:
-    batch: list[int] = []
-    others = [tensor for tensor in tensors if not _add_in_place(tensor, batch)]
+def _square_sums(tensors: Sequence[Tensor]) -> float | Tensor:
+    total, others = native.take_square_sum(list(tensors)) if CODES else (0.0, list(tensors))
     if not others:
-        return native.square_sum(batch) if batch else 0.0
+        return total
     with unobserved():
         reals = [real for tensor in others if (real := _as_real(tensor)) is not None]
-        others = [real for real in reals if not _add_in_place(real, batch)]
-        host = native.square_sum(batch) if batch else 0.0
-        return host + _sum_of_others(others)
+        return _sum_of_others(total, reals)
 
 
-def _add_in_place(tensor: Tensor, batch: list[int]) -> bool:
-    """Note where the tensor lies, if the native code may read it there."""
-    code = in_place_code(tensor)
-    if code is None:
-        return False
-    try:
-        address = tensor.data_ptr()
-    except RuntimeError:  # inside a torch.func transform
-        return True
-    if address:  # else empty or released
-        batch += (address, tensor.numel(), code)
-    return True
-
-
-def _sum_of_others(reals: list[Tensor]) -> float | Tensor:
+def _sum_of_others(total: float, reals: list[Tensor]) -> float | Tensor:
     groups = dict[tuple[torch.device, torch.dtype], list[Tensor]]()
     for real in reals:
-        real = as_float(real)
-        groups.setdefault((real.device, real.dtype), []).append(real)
-    sums = sorted((device_square_sum(group) for group in groups.values()), key=lambda s: s.is_cpu)
+        code = in_place_code(real)
+        if code is not None:
+            total += native.square_sum(real.data_ptr(), real.numel(), code)
+        else:
+            wide = as_float(real)
+            groups.setdefault((wide.device, wide.dtype), []).append(wide)
+    result: float | Tensor = total
     # From one accelerator to another nothing waits; a number of the host travels along with the addition.
-    moved = [s.item() if s.is_cpu else s.to(sums[0].device, non_blocking=True) for s in sums]
-    return sum(moved[1:], moved[0]) if moved else 0.0
+    for part in sorted((device_square_sum(group) for group in groups.values()), key=lambda part: part.is_cpu):
+        result += part.item() if part.is_cpu else part.to(_device_of(result) or part.device, non_blocking=True)
+    return result
+
+
+def _device_of(number: float | Tensor) -> torch.device | None:
+    return number.device if isinstance(number, Tensor) else None
 
 
 def device_square_sum(tensors: list[Tensor]) -> Tensor:

@@ -8,7 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from deepseek.kernels.summary import COLUMNS, start_transfer, summarize_row, summarize_update_row
+from deepseek.kernels.summary import (
+    COLUMNS,
+    native,
+    square_sums,
+    start_transfer,
+    summarize_row,
+    summarize_update_row,
+)
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 OTHERS = (torch.float8_e4m3fn, torch.float8_e5m2, torch.int64, torch.int32, torch.int8, torch.uint8, torch.bool)
@@ -222,3 +229,17 @@ def test_an_update_of_a_sparse_parameter(implementation: str) -> None:
     assert rows[0, 0] == pytest.approx(1 / 3)
     assert math.isnan(rows[1, 0])
     assert torch.equal(old.to_dense(), torch.eye(3))
+
+
+def test_an_older_torch_without_an_exchange_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    if native.native is None:
+        pytest.skip("the native part was not built")
+    monkeypatch.setattr(native.native, "summarize_tensor", lambda tensor: None)
+    monkeypatch.setattr(native.native, "update_tensor", lambda new, old: None)
+    monkeypatch.setattr(native.native, "take_square_sum", lambda tensors: (0.0, tensors))
+    for seed in range(40):
+        tensor = sample(seed)
+        check(values(summarize_row(tensor))[0], tensor)
+    new, old = torch.arange(6.0), torch.ones(6)
+    assert values(*summarize_update_row(new, old))[:, 0].tolist() == [2.5, 1.5]
+    assert square_sums([new, old, new.double()]) == 2 * 55.0 + 55.0
