@@ -56,6 +56,12 @@ class Assembly:
             raise ValueError(f"step {step.step} has lost rows")
         return record
 
+    def end(self, stop: int) -> None:
+        """Raise ``RunFileError`` when there are parts of steps that do not exist."""
+        sites_and_layouts, detail = (self._sites, self._layouts), (self._frames, self._units)
+        for parts in (*sites_and_layouts, *detail, self._scalars, self._findings, self._events):
+            parts.pass_over(stop)
+
 
 def known(db: Database, start: int) -> tuple[int, int]:
     """Count the sites and layouts that were seen before step ``start``."""

@@ -117,6 +117,13 @@ class Database:
                 raise damaged(self._path, f"a row of its table {table.name}: {error}") from error
         return None
 
+    def tally(self) -> dict[str, int]:
+        """Give the number of rows that each table must have, and of the steps that were removed."""
+        tally = dict(self.rows(schema.TALLY, lambda values: values))
+        if set(tally) != set(schema.TALLIED) or not all(0 <= rows <= schema.MAX_STEP for rows in tally.values()):
+            raise damaged(self._path, "it does not say how many rows it has")
+        return tally
+
     def value(self, statement: str, parameters: Sequence[Value] = ()) -> Any:
         """Give the first value of the answer to one of this package's own statements."""
         return self._all(statement, parameters)[0][0]
@@ -143,10 +150,10 @@ class Database:
             if verdict != "ok":
                 raise damaged(self._path, f"its structure is broken ({str(verdict)[:200]})")
         with self._interrupted_after(schema.CHECK_SECONDS):
-            tally = dict(self.rows(schema.TALLY, lambda values: values))
+            tally = self.tally()
             for table in schema.RECORD_TABLES:
                 count = self.value(f'SELECT count(*) FROM "{table.name}"')  # noqa: S608
-                if tally.get(table.name) != count:
+                if tally[table.name] != count:
                     raise damaged(self._path, f"its table {table.name} has lost rows")
 
     @contextlib.contextmanager
@@ -191,13 +198,17 @@ class ByStep(Generic[_T]):
         Raises:
             RunFileError: There are rows of a step before it that nobody asked for.
         """
+        self.pass_over(step)
         taken = []
-        while self._next is not None and self._next[0] <= step:
-            if self._next[0] < step:
-                raise damaged(self._path, f"its {self._name} of step {self._next[0]} belongs to no step")
+        while self._next is not None and self._next[0] == step:
             taken.append(self._next[1])
             self._next = next(self._rows, None)
         return taken
+
+    def pass_over(self, step: int) -> None:
+        """Raise ``RunFileError`` when there are rows of steps before this one that nobody asked for."""
+        if self._next is not None and self._next[0] < step:
+            raise damaged(self._path, f"its {self._name} of step {self._next[0]} belongs to no step")
 
 
 @contextlib.contextmanager

@@ -101,11 +101,8 @@ class RunReader:
     def counts(self) -> tuple[int, int]:
         """How many steps the file holds, and how many more it held before it was thinned."""
         with self._opened() as db:
-            tally = dict(db.rows(schema.TALLY, lambda values: values))
-        try:
-            return tally["step"], tally[schema.REMOVED]
-        except KeyError as error:
-            raise damaged(self.path, f"it does not say how many rows of {error} it has") from None
+            tally = db.tally()
+        return tally["step"], tally[schema.REMOVED]
 
     def scalars(self) -> list[tuple[int, str, float]]:
         """All logged values as step, name, value."""
@@ -185,7 +182,8 @@ class RunReader:
                 batch.append(self._checked(partial(assemble, step)))
                 size += sum(frame.values.nbytes for frame in batch[-1].frames.values())
                 if len(batch) == _BATCH_STEPS or size > _BATCH_BYTES:
-                    break
+                    return batch
+            assemble.end(stop)
         return batch
 
     def _stream_frames(self, kind: str, start: int) -> Iterator[tuple[int, Frame]]:

@@ -86,6 +86,24 @@ def frame_of_ids(site: int, layout: int) -> Attack:
     return frame_data(packed(1, body=bytes(8 * len(COLUMNS)) + ids))
 
 
+def unit_data(data: object) -> Attack:
+    return replaced(schema.UNIT, "step = 1 AND position = 0", data=data)
+
+
+def counts(samples: int, *numbers: int, units: int | None = None, magic: bytes = b"DSUC", version: int = 1) -> bytes:
+    units = len(numbers) // 2 if units is None else units
+    return struct.pack(f"<4sIII{len(numbers)}I", magic, version, units, samples, *numbers)
+
+
+def in_turn(*attacks: Attack) -> Attack:
+    def attack(db: sqlite3.Connection) -> None:
+        for each in attacks:
+            each(db)
+        recount(db)
+
+    return attack
+
+
 def shape(text: str) -> Attack:
     return replaced(schema.LAYOUT, "id = 0", shape=text)
 
@@ -176,6 +194,40 @@ ATTACKS: dict[str, Attack] = {
     "aliases that are numbers": aliases("[1, 2]"),
     "aliases beyond the cap": aliases(json.dumps(["a"] * 1000)),
     "aliases that are no JSON": aliases("[1, "),
+    "units beyond the bytes": unit_data(counts(9, 1, 2, units=2)),
+    "bytes beyond the units": unit_data(counts(9, 1, 2, 3)),
+    "four billion units": unit_data(counts(9, 1, 2, units=2**32 - 1)),
+    "more units than any layer has": unit_data(counts(0, *[0] * 2 * (schema.MAX_UNITS + 1))),
+    "unit count above its samples": unit_data(counts(9, 1, 10)),
+    "saturated count above its samples": unit_data(counts(1, 1, 2**32 - 1)),
+    "units of another version": unit_data(counts(9, 1, 2, version=2)),
+    "units that are a frame": unit_data(packed(0)),
+    "units of three bytes": unit_data(b"abc"),
+    "units that are text": unit_data("abc"),
+    "units that are missing": unit_data(None),
+    "units of an unknown site": replaced(schema.UNIT, "step = 1", site=3),
+    "units of a negative site": replaced(schema.UNIT, "step = 1", site=-1),
+    "units of no step": row(schema.UNIT, 77, 0, 0, counts(1, 1, 0)),
+    "units of a step that was not observed": row(schema.UNIT, 0, 0, 0, counts(1, 1, 0)),
+    "frame of no step": row(schema.FRAME, 77, "gradient", packed(0)),
+    "frame of a kind that nobody knows": replaced(schema.FRAME, "step = 1 AND kind = 'gradient'", kind="unit"),
+    "thinned step whose frames are still there": replaced(schema.STEP, "step = 1", parts=3),
+    "step that lost its frames without being thinned": in_turn(statement("DELETE FROM frame WHERE step = 1")),
+    "step that lost one of its frames": in_turn(statement("DELETE FROM frame WHERE step = 1 AND kind = 'gradient'")),
+    "step that lost its units": in_turn(statement("DELETE FROM unit WHERE step = 3")),
+    "step that lost its event": in_turn(statement("DELETE FROM event WHERE step = 1")),
+    "negative parts": replaced(schema.STEP, "step = 1", parts=-1),
+    "negative gradient norm": replaced(schema.STEP, "step = 1", gradient_norm=-1.0),
+    "gradient norm that is text": replaced(schema.STEP, "step = 1", gradient_norm="large"),
+    "gradient norm without a checksum": statement("UPDATE step SET gradient_norm = 1e9"),
+    "event of no step": row(schema.EVENT, 77, 0, "note", "{}"),
+    "event at a step that has none": row(schema.EVENT, 0, 0, "note", "{}"),
+    "event whose kind is endless": replaced(schema.EVENT, "step = 1", kind="x" * (schema.MAX_TEXT + 1)),
+    "event whose data is no object": replaced(schema.EVENT, "step = 1", data="3"),
+    "removed steps that are negative": replaced(schema.TALLY, "name = 'removed'", rows=-1),
+    "removed steps beyond the cap": replaced(schema.TALLY, "name = 'removed'", rows=2**62),
+    "removed steps that nobody counted": statement("DELETE FROM tally WHERE name = 'removed'"),
+    "tally of a table that there is not": lambda db: db.execute(schema.TALLY.insert, seal(schema.TALLY, ("x", 1))),
     "event with nonsense": row(schema.EVENT, 0, 0, "note", '{"a": ["everything"]}'),
     "unknown state": replaced(schema.WRITER, "1", state="paused"),
     "no writer": statement("DELETE FROM writer"),
@@ -192,6 +244,7 @@ def read_everything(path: Path) -> None:
         _ = reader.meta, reader.state
         for read in (reader.sites, reader.layouts, reader.steps, reader.scalars, reader.findings, reader.events):
             read()
+        reader.units(), reader.counts(), reader.steps(newest=2)
         reader.newest_frames()
         list(reader.records())
         list(reader.frames("gradient"))

@@ -1,5 +1,6 @@
 """Files come and go as promised: private, growing, killed, closed, copied."""
 
+import dataclasses
 import multiprocessing
 import os
 import shutil
@@ -153,24 +154,6 @@ def test_reading_while_another_process_writes(tmp_path):
     assert reader.state == "interrupted"
 
 
-@pytest.mark.parametrize("network", [False, True])
-def test_kill_9_loses_at_most_the_last_transaction(tmp_path, monkeypatch, network):
-    monkeypatch.setattr(writer, "on_network_filesystem", lambda _: network)
-    for turn in range(5):
-        path = tmp_path / f"{turn}.dsrun"
-        last = write_until_killed(path, steps=turn * 7)
-        if network and path.with_name(path.name + "-journal").read_bytes()[:1] not in (b"", b"\0"):
-            # Playing back a rollback journal would write: that is left to the user.
-            with pytest.raises(RunFileError, match="cut off in the middle of a write"):
-                RunReader(path)
-            continue
-        reader = RunReader(path)
-        assert reader.state == "interrupted"
-        found = list(reader.records())
-        assert [item.step for item in found] in (list(range(last + 1)), list(range(last + 2)))
-        assert exact(found[-1]) == exact(record(found[-1].step))
-
-
 def test_a_copy_without_its_log_is_explained(tmp_path):
     out = RunWriter(tmp_path / "a.dsrun", {})
     out.write(records(5))
@@ -219,6 +202,27 @@ def test_a_forked_child_cannot_write_into_its_parents_run(tmp_path):
     out.write([record(2)])
     out.close()
     assert len(list(RunReader(tmp_path / "a.dsrun").records())) == 3
+
+
+def test_closing_in_a_forked_child_leaves_its_parents_run_alone(tmp_path):
+    out = RunWriter(tmp_path / "a.dsrun", {})
+    out.write(records(2))
+    assert in_child(out.close) is None
+    assert RunReader(tmp_path / "a.dsrun").state == "running"
+    out.write([record(2)])
+    out.close()
+    assert len(list(RunReader(tmp_path / "a.dsrun").records())) == 3
+
+
+def test_a_clock_that_is_set_back_changes_neither_order_nor_state(tmp_path):
+    out = RunWriter(tmp_path / "a.dsrun", {})
+    run = [dataclasses.replace(item, time=1e9 - 86_400 * item.step) for item in records(5)]
+    for item in run:
+        out.write([item])
+    reader = RunReader(tmp_path / "a.dsrun")
+    assert reader.state == "running"
+    assert exact(list(reader.records())) == exact(run)
+    out.close()
 
 
 def test_reading_in_the_writers_process_keeps_the_writers_locks(tmp_path):

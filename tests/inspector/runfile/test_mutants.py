@@ -16,7 +16,13 @@ RUN = records(6)
 def contents(path: Path) -> list[object]:
     with RunReader(path) as reader:
         tables = [reader.meta, reader.state, reader.sites(), reader.layouts(), reader.scalars(), reader.findings()]
-        tables += [list(reader.events()), reader.newest_frames(), list(reader.frames("gradient"))]
+        tables += [
+            reader.events(),
+            reader.units(),
+            reader.counts(),
+            reader.newest_frames(),
+            list(reader.frames("gradient")),
+        ]
         return [exact(list(reader.records())), exact(reader.steps()), exact(tables)]
 
 
