@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter_ns
 from typing import Literal
 
@@ -12,6 +13,7 @@ from deepseek.inspector.sites import SiteTable
 from deepseek.inspector.tensors import local
 from deepseek.kernels.summary import Row as Payload
 from deepseek.kernels.summary import summarize_row
+from deepseek.text import printable
 
 log = logging.getLogger("deepseek")
 
@@ -132,6 +134,13 @@ class Recorder:
         self.total_ns += nanoseconds
         self.spent_ns[group] = self.spent_ns.get(group, 0) + nanoseconds
 
+    def guard(self, part: str, action: Callable[[], object]) -> None:
+        """Run a part of the inspector; what it raises is reported once and goes no further."""
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - whatever fails inside us must not reach training
+            self.failed(part, error)
+
     def failed(self, part: str, error: BaseException) -> None:
         """Say once that a part of the inspector failed and is off from now on; training goes on."""
         self._warn_once(part, f"{part} failed and is switched off ({type(error).__name__}: {error})")
@@ -139,7 +148,8 @@ class Recorder:
     def _warn_once(self, key: str, fact: str) -> None:
         if key not in self._said:
             self._said.add(key)
-            log.warning("deepseek: %s. Your training is not affected.", fact)
+            with suppress(Exception):  # a handler of the user's may fail as well
+                log.warning("deepseek: %s. Your training is not affected.", printable(fact))
 
     def _add_layout(self, tensor: torch.Tensor) -> Layout | None:
         if len(self._layouts) >= MAX_LAYOUTS:

@@ -27,6 +27,7 @@ from deepseek.inspector.steps import Steps
 from deepseek.inspector.tables import check_kind
 from deepseek.inspector.worker import Listener, Worker
 from deepseek.kernels.summary import implementation
+from deepseek.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +83,7 @@ class Session(Viewable):
 
     def __repr__(self) -> str:
         status = self.status
-        return (
+        return printable(
             f"<Session {self.title}: {status.step} steps, {status.state}, {len(self.findings)} findings, {self.path}>"
         )
 
@@ -152,7 +153,8 @@ class Session(Viewable):
         Raises:
             DeepseekError: A value is not a number.
         """
-        self._steps.log({name: _scalar(name, value) for name, value in scalars.items()})
+        values = {name: _scalar(name, value) for name, value in scalars.items()}
+        self._recorder.guard("logging values", lambda: self._steps.log(values))
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with each new batch of steps, from the worker thread; return what ends it."""
@@ -160,8 +162,8 @@ class Session(Viewable):
 
     def flush(self) -> None:
         """Wait until every finished step is stored."""
-        self._steps.release()
-        self._worker.flush()
+        self._recorder.guard("releasing a step", self._steps.release)
+        self._recorder.guard("waiting for the worker", self._worker.flush)
 
     def records(self, start: int = 0) -> Iterator[StepRecord]:
         """Yield every stored step from number ``start`` on, in order."""
@@ -182,11 +184,11 @@ class Session(Viewable):
             return
         self._closed = True
         atexit.unregister(self.close)
-        self._steps.close()
+        self._recorder.guard("counting steps", self._steps.close)
         if self._run is not None:
             self._run.close()
             self._run = None
-        self._worker.close("closed")
+        self._recorder.guard("closing the run file", lambda: self._worker.close("closed"))
 
     def _stored(self) -> Run:
         self.flush()

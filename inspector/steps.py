@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter, perf_counter_ns, time
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -26,6 +26,7 @@ from deepseek.inspector.recorder import Recorder, Row, Units
 from deepseek.inspector.scaling import listen
 from deepseek.kernels.summary import Transfer, square_sums, start_transfer
 
+_T = TypeVar("_T")
 _PATIENCE = 100
 """Steps of one optimizer after which the others are no longer waited for."""
 
@@ -117,16 +118,9 @@ class Steps:
     def close(self) -> None:
         """Stop counting, remove every hook and emit what is there, an unfinished step included."""
         self._recorder.active = False
-        self._end_listening()
-        self._passes.end()
-        forward_is_a_step = self._open and not self._waiting_for
-        if any(self._recorder.rows.values()) or self._scalars or forward_is_a_step:
-            self._end()
-        self.release()
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
-        self._attachment.close()
+        parts = (self._end_listening, self._passes.end, self._end_unfinished, self.release, self._remove_hooks)
+        for part in (*parts, self._attachment.close):
+            self._recorder.guard("closing the session", part)
         self._recorder.active = False
 
     @property
@@ -137,7 +131,7 @@ class Steps:
     @watching.setter
     def watching(self, watching: bool) -> None:
         self._watching = watching
-        self._prepare_next()
+        self._recorder.guard("installing probes", self._prepare_next)
 
     def log(self, scalars: dict[str, float | torch.Tensor]) -> None:
         """Add named values to the step in progress, or to the last one if no new one has begun."""
@@ -159,9 +153,9 @@ class Steps:
 
     def fail(self, error: Exception) -> None:
         """Switch the whole inspector off after an error of its own."""
-        self._recorder.active = False
+        self._recorder.active = self._watching = False
         self._recorder.failed("counting steps", error)
-        self._attachment.remove()
+        self._recorder.guard("removing probes", self._attachment.remove)
 
     def loss_is_scaled(self, scaler: GradScaler) -> None:
         """The gradients of the backward passes to come are scaled."""
@@ -171,7 +165,7 @@ class Steps:
         else:
             self._recorder.inverse_scale = 1.0 / scaler.get_scale()
 
-    def scaler_stepped(self, optimizer: Any, before: int) -> None:
+    def scaler_stepped(self, optimizer: Any, before: int | None) -> None:
         """A loss scaler has stepped the optimizer, or skipped the step because a gradient was not finite."""
         if id(optimizer) in self._waiting_for and self._waiting_for[id(optimizer)] == before:
             self._recorder.events.append(Event("step_skipped", {"reason": "a gradient was NaN or infinite"}))
@@ -180,6 +174,16 @@ class Steps:
     def times_stepped(self, optimizer: Any) -> int:
         """How often an optimizer has stepped."""
         return self._waiting_for.get(id(optimizer), 0)
+
+    def _end_unfinished(self) -> None:
+        forward_is_a_step = self._open and not self._waiting_for
+        if any(self._recorder.rows.values()) or self._scalars or forward_is_a_step:
+            self._end()
+
+    def _remove_hooks(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
 
     def _on_forward(self, model: nn.Module, _args: Any, kwargs: dict[str, Any]) -> None:
         if current_autograd_node() is not None:
@@ -343,18 +347,16 @@ class _Scaling:
         self._guarded(lambda steps: steps.loss_is_scaled(scaler))
 
     def scaler_steps(self, optimizer: Any) -> Callable[[], None]:
-        steps = self._steps()
-        before = steps.times_stepped(optimizer) if steps is not None else 0
+        before = self._guarded(lambda steps: steps.times_stepped(optimizer))
         return partial(self._guarded, lambda steps: steps.scaler_stepped(optimizer, before))
 
-    def _guarded(self, action: Callable[[Steps], None]) -> None:
+    def _guarded(self, action: Callable[[Steps], _T]) -> _T | None:
         steps = self._steps()
-        if steps is None:
-            return
         try:
-            action(steps)
+            return None if steps is None else action(steps)
         except Exception as error:  # noqa: BLE001 - whatever fails inside us must not reach training
             steps.fail(error)
+            return None
 
 
 def _root(squares: float | torch.Tensor | None) -> float | torch.Tensor:

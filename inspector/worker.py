@@ -124,7 +124,7 @@ class Worker:
             self._hurry.clear()
             self._guard("releasing a step", lambda _: self._on_idle(), None)
             self._busy = True
-            self._process()
+            self._guard("working through the queue", lambda _: self._process(), None)
             self.cpu_ns = time.thread_time_ns()
             with self._drained:
                 self._busy = False
