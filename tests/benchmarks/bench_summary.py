@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from deepseek.kernels.summary import reference_row, summarize_row
+from deepseek.kernels.summary import count_units, reference_row, square_sums, summarize_row, summarize_update_row
 from deepseek.kernels.summary.native import native
 
 SIZES = {10_000: 401, 1_000_000: 101, 10_000_000: 15}
@@ -26,13 +26,14 @@ def run() -> dict[str, dict[str, float]]:
     Returns:
         By dtype and size: nanoseconds per element of each contestant, and ``native_over_sum``, the time of the best
         native code as a multiple of that of ``torch.sum`` over as many float32. Under ``call``: nanoseconds that one
-        call takes for a 64-element tensor.
+        call takes for a 64-element tensor. Under ``every step``: microseconds of what is done at every step.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         results = {f"{_name(d)} {n}": _compare(d, n) for d in DTYPES for n in SIZES}
         results["call"] = {"summarize_row": _call_ns()}
+        results["every step"] = {name: seconds * 1e6 for name, seconds in _medians(_every_step(), 101).items()}
     finally:
         torch.set_num_threads(threads)
     return results
@@ -51,6 +52,22 @@ def _compare(dtype: torch.dtype, size: int) -> dict[str, float]:
     times = {name: seconds * 1e9 / size for name, seconds in medians.items()}
     best = (*_instruction_sets(), "reference")[0]
     return times | {"native_over_sum": times[best] / times["torch.sum of float32"]}
+
+
+def _every_step() -> dict[str, Callable[[], object]]:
+    gradients = [torch.randn(4096) for _ in range(42)]
+    parameter, copy = torch.randn(1024, 256), torch.randn(1024, 256)
+    tokens, pictures = torch.randn(8, 128, 256), torch.randn(32, 64, 32, 32)
+    active, saturated, channels = torch.zeros(256, dtype=torch.int32), torch.zeros(256, dtype=torch.int32), slice(64)
+    bounds = (0.0, 0.0, -3.0, 3.0)
+    return {
+        "square_sums of 42 x 4096": lambda: square_sums(gradients),
+        "summarize_update_row of 1024 x 256": lambda: summarize_update_row(parameter, copy),
+        "count_units of 8 x 128 x 256": lambda: count_units(active, saturated, tokens, -1, bounds),
+        "count_units of 32 x 64 x 32 x 32": lambda: count_units(
+            active[channels], saturated[channels], pictures, 1, bounds
+        ),
+    }
 
 
 def _medians(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
