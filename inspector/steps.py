@@ -352,8 +352,10 @@ class _Scaling:
 
     def _guarded(self, action: Callable[[Steps], _T]) -> _T | None:
         steps = self._steps()
+        if steps is None:
+            return None
         try:
-            return None if steps is None else action(steps)
+            return action(steps)
         except Exception as error:  # noqa: BLE001 - whatever fails inside us must not reach training
             steps.fail(error)
             return None
