@@ -43,6 +43,7 @@ class Recorder:
         output_gradients: Whether gradients of outputs are wanted.
         units: Whether units are counted now.
         in_forward: Whether a forward of the whole model is running.
+        saw_outputs: Whether any hook on a module has been called so far; within compiled code none ever is.
         inverse_scale: What the gradients now arriving must be multiplied with, because a loss scaler scaled the loss.
         spent_ns: Time spent inside the inspector during the step in progress, by group.
         total_ns: Time spent inside the inspector so far.
@@ -58,6 +59,7 @@ class Recorder:
         self.output_gradients = False
         self.units = False
         self.in_forward = False
+        self.saw_outputs = False
         self.inverse_scale: torch.Tensor | float | None = None
         self.spent_ns: dict[Group, int] = {}
         self.total_ns = 0

@@ -31,6 +31,7 @@ class ActivationProbe(Probe):
     def observe(self, _module: nn.Module, _args: Any, output: Any) -> None:
         """Record ``output``."""
         recorder = self.recorder
+        recorder.saw_outputs = True
         recomputed = current_autograd_node() is not None
         if not (recorder.in_forward or recomputed or torch.is_grad_enabled() or is_checkpointing()):
             return  # a part of the model that is evaluated by itself, between two steps

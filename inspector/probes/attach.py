@@ -10,7 +10,15 @@ from torch.nn.parameter import is_lazy
 
 from deepseek.errors import DeepseekError
 from deepseek.inspector.probes.activation import ActivationProbe
-from deepseek.inspector.probes.function import UNWATCHED, EnterProbe, FunctionProbe, LeaveProbe, StartProbe, StopProbe
+from deepseek.inspector.probes.function import (
+    UNWATCHED,
+    EnterProbe,
+    FunctionProbe,
+    LeaveProbe,
+    StartProbe,
+    StopProbe,
+    has_compiled,
+)
 from deepseek.inspector.probes.gradient import AppliedGradientProbe, GradientProbe
 from deepseek.inspector.probes.probe import Probe
 from deepseek.inspector.probes.units import ActivationUnits, WeightUnitsProbe, bounds_of, layer_before
@@ -52,7 +60,8 @@ class Attachment:
         self.functions = FunctionProbe(recorder)
         self._model = weakref.ref(model)
         self._filter = sites
-        self._handles: list[Any] = []
+        self._module_handles: list[Any] = []
+        self._parameter_handles: list[Any] = []
         self._tensor_handles: list[Any] = []
         self._pass_handles: list[Any] = []
         self._before_pass: tuple[TensorKind | None, bool, bool] = (None, False, False)
@@ -66,8 +75,10 @@ class Attachment:
         changed = self._follow_changes() if groups else False
         hookable = self._hookable() if self.installed & {"gradient", "unit"} else self._hooked
         if changed or hookable != self._hooked or self.installed != frozenset(groups):
-            self._unhook()
-            self._hook_modules(groups)
+            keeps_modules = self._is_compiled() and not changed
+            self._unhook(modules=not keeps_modules)
+            if not keeps_modules:
+                self._hook_modules(groups)
             self._hook_parameters(groups)
             self.installed = frozenset(groups)
         wants_outputs = "activation" in self.installed or "function" in self.installed
@@ -135,17 +146,22 @@ class Attachment:
         self.remove()
         self._parameters.release()
 
-    def _unhook(self) -> None:
+    def _unhook(self, *, modules: bool = True) -> None:
         self.functions.stop()
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        for handles in (self._parameter_handles, self._module_handles if modules else []):
+            for handle in handles:
+                handle.remove()
+            handles.clear()
         self.installed = frozenset()
+
+    def _is_compiled(self) -> bool:
+        """Whether the hooks on modules were compiled away: they cost nothing then, but removing them recompiles."""
+        return bool(self._module_handles) and not self.recorder.saw_outputs and has_compiled()
 
     def _hook_modules(self, groups: Collection[Group]) -> None:
         if "function" in groups and (model := self._model()) is not None:
             self._hook((self._model, StartProbe(self.functions)), "register_forward_pre_hook")
-            self._handles.append(model.register_forward_hook(StopProbe(self.functions), always_call=True))
+            self._module_handles.append(model.register_forward_hook(StopProbe(self.functions), always_call=True))
             for place in self._insides:
                 self._hook(place, "register_forward_pre_hook" if isinstance(place[1], EnterProbe) else _FORWARD)
         for place, counts in self._outputs:
@@ -157,7 +173,7 @@ class Attachment:
         for group, places in (("gradient", self._gradient_places), ("unit", self._weights)):
             for place in places if group in groups else ():
                 if _takes_hooks(place[0]()):
-                    self._hook(place, "register_post_accumulate_grad_hook")
+                    self._hook(place, "register_post_accumulate_grad_hook", self._parameter_handles)
 
     def _hookable(self) -> tuple[bool, ...]:
         """Say of each parameter whether it takes hooks now: some are frozen for a while, lazy ones come later."""
@@ -169,7 +185,7 @@ class Attachment:
         if target is None or not probe.enabled:
             return
         try:
-            (self._handles if handles is None else handles).append(getattr(target, register)(probe))
+            (self._module_handles if handles is None else handles).append(getattr(target, register)(probe))
         except RuntimeError as error:
             probe.enabled = False
             self.recorder.failed(f"{type(probe).__name__} at {probe._name()}", error)

@@ -86,7 +86,7 @@ class FunctionProbe(Probe):
 
     def start(self) -> None:
         """Watch the functions called in this thread from now on."""
-        if self.enabled and self._mode is None and not _get_current_function_mode_stack() and not _has_compiled():
+        if self.enabled and self._mode is None and not _get_current_function_mode_stack() and not has_compiled():
             self.inside.clear()
             self.calls = 0
             self._mode = FunctionMode(self)
@@ -170,6 +170,7 @@ class LeaveProbe(Probe):
             self._functions.before = type(module).__name__
 
 
-def _has_compiled() -> bool:
+def has_compiled() -> bool:
+    """Whether torch.compile has compiled anything in this process."""
     dynamo = sys.modules.get("torch._dynamo.utils")
     return dynamo is not None and bool(dynamo.counters["frames"])

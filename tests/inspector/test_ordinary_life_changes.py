@@ -84,6 +84,18 @@ def test_a_layer_wrapped_in_an_adapter_is_observed_inside_and_out(tmp_path):
     assert names(session, "gradient")[2] == {"0.down.weight", "0.up.weight", "2.weight", "2.bias"}
 
 
+def test_a_layer_at_the_address_of_one_that_is_gone_is_observed(tmp_path):
+    model, optimizer = make()
+    with watch(model, optimizer, tmp_path, kinds=["activation"]) as session:
+        for number in range(10):
+            del model[2]
+            model.append(nn.Linear(8, 2))
+            step(model, optimizer)
+            step(model, optimizer)
+            assert hooks(model[2]) > 0, number
+    assert names(session, "activation")[19] == {"0", "1", "2"}
+
+
 def test_changes_are_followed_with_the_default_budget_too(tmp_path):
     model, optimizer = make()
     with inspect(model, optimizer, budget=1.0, run=tmp_path / "x.dsrun") as session:

@@ -1,6 +1,7 @@
 """Several sessions at once, cells that run again, and training in several threads."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -92,37 +93,22 @@ def test_a_session_on_a_part_of_a_watched_model_works(tmp_path):
     assert set(inner.frame("gradient")["site"]) == {"weight", "bias"}
 
 
-def trained_in_a_thread(results, name, model, optimizer, folder, steps):
-    try:
-        session = watch(model, optimizer, folder) if folder is not None else None
-        for _ in range(steps):
-            step(model, optimizer)
-        if session is not None:
-            session.close()
-        results[name] = (state(model), session)
-    except BaseException as error:
-        results[name] = error
-        raise
-
-
-def run_in_threads(folders, steps=20):
-    results = {}
-    threads = [
-        threading.Thread(target=trained_in_a_thread, args=(results, name, *make(), folder, steps))
-        for name, folder in enumerate(folders)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    return [results[name] for name in range(len(folders))]
+def train(pair, folder, steps=20):
+    session = watch(*pair, folder) if folder is not None else None
+    for _ in range(steps):
+        step(*pair)
+    if session is not None:
+        session.close()
+    return state(pair[0]), session
 
 
 def test_two_threads_that_each_train_a_model_of_their_own_keep_apart(tmp_path):
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         folder.mkdir()
-    (plain, _), *watched = run_in_threads([None, *folders])
+    pairs = [make() for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        (plain, _), *watched = pool.map(train, pairs, [None, *folders])
     for weights, session in watched:
         assert same(plain, weights)
         assert repeated(session) == []
@@ -143,36 +129,23 @@ def shares(folder=None, threads=2):
     """Train with the forward and backward of each share of the batch in a thread of its own."""
     model, optimizer = make()
     session = watch(model, optimizer, folder) if folder else None
-    errors = []
-
-    def work(share, weights):
-        try:
-            loss = model(share).square().mean()
-            for parameter, gradient in zip(model.parameters(), torch.autograd.grad(loss, weights), strict=True):
-                gradients.setdefault(parameter, []).append(gradient)
-        except Exception as error:
-            errors.append(error)
-
-    for _ in range(5):
-        optimizer.zero_grad()
-        gradients = {}
-        weights = list(model.parameters())
-        workers = [threading.Thread(target=work, args=(share, weights)) for share in INPUTS.chunk(threads)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join(timeout=60)
-        for parameter in model.parameters():
-            parameter.grad = torch.stack(gradients[parameter]).sum(0)
-        optimizer.step()
-    return model, session, errors
+    weights = list(model.parameters())
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(5):
+            work = [
+                pool.submit(lambda share: torch.autograd.grad(model(share).square().mean(), weights), share)
+                for share in INPUTS.chunk(threads)
+            ]
+            for parameter, *gradients in zip(weights, *(future.result(timeout=60) for future in work), strict=True):
+                parameter.grad = torch.stack(gradients).sum(0)
+            optimizer.step()
+    return model, session
 
 
 def test_threads_that_share_one_model_train_as_without_a_session(tmp_path):
-    plain, _, _ = shares()
-    watched, session, errors = shares(tmp_path)
+    plain, _ = shares()
+    watched, session = shares(tmp_path)
     session.close()
-    assert errors == []
     assert same(state(plain), state(watched))
     assert session.status.step == 5
     assert counts(session)[4] == {"0": 2, "1": 2, "2": 2}
@@ -213,22 +186,17 @@ def test_a_session_closed_by_another_thread_leaves_training_alone(tmp_path):
 def test_reading_from_another_thread_during_training_works(tmp_path, reader):
     model, optimizer = make()
     session = watch(model, optimizer, tmp_path)
-    errors, stop = [], threading.Event()
+    stop = threading.Event()
 
     def read():
         while not stop.is_set():
-            try:
-                reader(session)
-            except Exception as error:
-                errors.append(error)
-                return
+            reader(session)
 
-    thread = threading.Thread(target=read)
-    thread.start()
-    for _ in range(100):
-        step(model, optimizer)
-    stop.set()
-    thread.join(timeout=60)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read)
+        for _ in range(100):
+            step(model, optimizer)
+        stop.set()
+        reading.result(timeout=60)
     session.close()
-    assert errors == []
     assert repeated(session) == []
