@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
@@ -15,7 +14,7 @@ from deepseek.widgets import Viewer
 
 def inspect(
     model: nn.Module,
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer | Sequence[Optimizer] | None = None,
     *,
     budget: float = 0.05,
     every: int | None = None,
@@ -26,14 +25,14 @@ def inspect(
 ) -> inspector.Session:
     """Watch ``model`` while it trains.
 
-    Use the session as a context manager, or call its ``close()``. A step ends at ``optimizer.step()``;
-    without an optimizer, at the forward of the root module.
+    Use the session as a context manager, or call its ``close()``. A step ends at ``optimizer.step()``, with several
+    optimizers when each has stepped; without an optimizer, at the forward of the root module.
 
     Args:
         model: The model to watch.
-        optimizer: The optimizer that updates it; of one that Accelerate has prepared, the optimizer inside.
+        optimizer: The optimizer that updates it, or several; also as Accelerate has prepared them.
         budget: Largest share of the step time that watching may cost (0.05 = 5 %), measured by itself.
-            The first five steps are always observed.
+            The first step is always observed.
         every: Observe each ``every``-th step instead of keeping to the budget; 1 observes each step.
         sites: What to watch: None for all leaf modules and parameters, a glob over module names, or a
             function of a module's name and the module.
@@ -49,7 +48,7 @@ def inspect(
     """
     return inspector.inspect(
         model,
-        _unwrapped(optimizer),
+        optimizer,
         budget=budget,
         every=every,
         sites=sites,
@@ -73,10 +72,3 @@ def open_run(path: str | Path) -> inspector.Run:
         RunFileError: The file is missing, foreign, damaged or of another version.
     """
     return inspector.open_run(path, viewer=Viewer())
-
-
-def _unwrapped(optimizer: Any) -> Any:
-    """The optimizer inside a wrapper such as Accelerate's, which takes no hooks of its own."""
-    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
-        optimizer = inner
-    return optimizer

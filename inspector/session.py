@@ -237,7 +237,8 @@ def inspect(
         DeepseekError: An argument does not make sense; nothing has been attached then.
     """
     kinds = WATCHED_KINDS if kinds is None else kinds
-    _check(model, optimizer, budget, every, kinds)
+    _check(model, optimizer)
+    check_options(budget, every, kinds)
     return Session(
         model,
         _as_optimizers(optimizer),
@@ -267,10 +268,27 @@ def describe(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> d
 def _as_optimizers(optimizer: Any) -> tuple[Any, ...]:
     if optimizer is None:
         return ()
-    return tuple(optimizer) if isinstance(optimizer, (list, tuple)) else (optimizer,)
+    return tuple(map(_unwrapped, optimizer if isinstance(optimizer, (list, tuple)) else (optimizer,)))
 
 
-def _check(model: Any, optimizer: Any, budget: Any, every: Any, kinds: Sequence[str]) -> None:
+def _unwrapped(optimizer: Any) -> Any:
+    """The optimizer inside a wrapper such as Accelerate's, which takes no hooks of its own."""
+    while isinstance(inner := getattr(optimizer, "optimizer", None), torch.optim.Optimizer):
+        optimizer = inner
+    return optimizer
+
+
+def check_options(budget: Any, every: Any, kinds: Sequence[str] | None) -> None:
+    """Raise DeepseekError unless these arguments of ``inspect`` make sense."""
+    if not isinstance(budget, (int, float)) or not 0 < budget <= 1:
+        raise DeepseekError(f"`budget` is a share of step time above 0 and up to 1 (0.05 = 5 %), not {budget!r}.")
+    if every is not None and (not isinstance(every, int) or every < 1):
+        raise DeepseekError(f"`every` must be a whole number of steps from 1, not {every!r}.")
+    if unknown := [kind for kind in kinds or () if kind not in WATCHED_KINDS]:
+        raise DeepseekError(f"Unknown kind {unknown[0]!r} in `kinds`. Known are: {', '.join(WATCHED_KINDS)}.")
+
+
+def _check(model: Any, optimizer: Any) -> None:
     if not isinstance(model, nn.Module):
         raise DeepseekError(f"`model` must be a torch.nn.Module, not {type(model).__name__}.")
     for each in _as_optimizers(optimizer):
@@ -278,12 +296,6 @@ def _check(model: Any, optimizer: Any, budget: Any, every: Any, kinds: Sequence[
             raise DeepseekError(
                 f"`optimizer` must be a torch.optim.Optimizer or a list of them, not {type(each).__name__}."
             )
-    if not isinstance(budget, (int, float)) or not 0 < budget <= 1:
-        raise DeepseekError(f"`budget` is a share of step time above 0 and up to 1 (0.05 = 5 %), not {budget!r}.")
-    if every is not None and (not isinstance(every, int) or every < 1):
-        raise DeepseekError(f"`every` must be a whole number of steps from 1, not {every!r}.")
-    if unknown := [kind for kind in kinds if kind not in WATCHED_KINDS]:
-        raise DeepseekError(f"Unknown kind {unknown[0]!r} in `kinds`. Known are: {', '.join(WATCHED_KINDS)}.")
 
 
 @cache

@@ -17,7 +17,7 @@ from deepseek.compose import inspect
 from deepseek.errors import DeepseekError
 from deepseek.inspector import Session
 from deepseek.inspector.rules import Judge, Rule
-from deepseek.inspector.session import _check
+from deepseek.inspector.session import check_options
 from deepseek.inspector.sites import SiteFilter
 
 log = logging.getLogger("deepseek")
@@ -76,7 +76,7 @@ class Watch:
         run: str | Path | None = None,
         report: str | Path | None = None,
     ) -> None:
-        _check(nn.Identity(), None, budget, every, kinds or ())
+        check_options(budget, every, kinds)
         Judge(rules)
         self.session: Session | None = None
         self._options: dict[str, Any] = {
@@ -95,7 +95,7 @@ class Watch:
     def open(self, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
         """Start a session; one that still runs, because training was cut short, is closed first."""
         self.close()
-        self.session = inspect(model, _one_or_all(optimizers), **self._options)
+        self.session = inspect(model, optimizers, **self._options)
         self._running = True
 
     @harmless
@@ -122,10 +122,6 @@ class Watch:
     def __getstate__(self) -> dict[str, Any]:
         """A copy, such as the one that a spawned worker gets, starts without the session."""
         return {**self.__dict__, "session": None, "_running": False}
-
-
-def _one_or_all(optimizers: Sequence[Optimizer]) -> Any:
-    return optimizers if len(optimizers) > 1 else next(iter(optimizers), None)
 
 
 def _is_number(value: Any) -> bool:

@@ -43,9 +43,9 @@ def loader():
     return torch.utils.data.DataLoader(DATA, batch_size=6, num_workers=0)
 
 
-def fit(folder, callbacks=(), package=lightning, fail=None, ckpt_path=None, **options):
+def fit(folder, callbacks=(), package=lightning, fail=None, ckpt_path=None, module=None, **options):
     torch.manual_seed(0)
-    module = module_class(package)()
+    module = (module or module_class(package))()
     if fail is not None:
         module.fail_at, module.error = 2, fail
     settings = {"max_epochs": 2, "logger": False, "enable_checkpointing": False, **options}
@@ -90,22 +90,59 @@ def test_training_is_the_same_to_the_last_bit(tmp_path, options):
 def test_each_optimizer_step_is_a_step_of_the_session(tmp_path, package):
     watcher = callback(tmp_path)
     fit(tmp_path, [watcher], package)
-    assert watcher.session.status.step == 8
     assert set(watcher.session.frame("gradient")["step"]) == set(range(8))
 
 
 def test_gradient_accumulation_makes_fewer_steps(tmp_path):
     watcher = callback(tmp_path)
     fit(tmp_path, [watcher], accumulate_grad_batches=2)
-    assert watcher.session.status.step == 4
+    assert set(watcher.session.frame("update")["step"]) == set(range(4))
     assert watcher.session.frame("gradient")["call"].max() == 1
 
 
 def test_validation_is_not_recorded_as_training(tmp_path):
-    watcher = callback(tmp_path, kinds=["activation"])
+    watcher = callback(tmp_path, kinds=["activation", "eval_activation"])
     fit(tmp_path, [watcher])
     rows = watcher.session.frame("activation")
     assert set(rows.groupby(["step", "site"]).size()) == {1}
+    assert set(watcher.session.frame("eval_activation")["site"]) == {"net.0", "net.1", "net.2", "net.3"}
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_a_module_whose_own_forward_is_never_called_is_watched_as_well(tmp_path, automatic):
+    class Direct(module_class(lightning)):
+        automatic_optimization = automatic
+
+        def forward(self, x):
+            raise AssertionError("never called")
+
+        def training_step(self, batch, index):
+            loss = F.cross_entropy(self.net(batch[0]), batch[1])
+            if automatic:
+                return loss
+            optimizer = self.optimizers()
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            return optimizer.step()
+
+        def validation_step(self, batch, index):
+            self.log("val_loss", F.cross_entropy(self.net(batch[0]), batch[1]))
+
+    watcher = callback(tmp_path)
+    fit(tmp_path, [watcher], module=Direct)
+    sizes = watcher.session.frame("activation").groupby(["step", "site"]).size()
+    assert set(sizes) == {1}
+    assert len(sizes) == 8 * 4
+    assert set(watcher.session.frame("update")["step"]) == set(range(8))
+
+
+def test_gradients_are_recorded_as_they_arrive_and_as_they_are_used(tmp_path):
+    watcher = callback(tmp_path)
+    fit(tmp_path, [watcher], gradient_clip_val=0.01)
+    arrived = watcher.session.frame("gradient").query("step == 3")["l2"]
+    applied = watcher.session.frame("applied_gradient").query("step == 3")["l2"]
+    assert (arrived**2).sum() ** 0.5 > 0.02
+    assert (applied**2).sum() ** 0.5 == pytest.approx(0.01, rel=1e-3)
 
 
 def test_logged_metrics_are_scalars(tmp_path):
@@ -145,7 +182,7 @@ def test_training_resumes_from_a_checkpoint_as_without_the_callback(tmp_path):
     watcher = callback(tmp_path, run=tmp_path / "second.dsrun")
     resumed = [fit(tmp_path, callbacks, ckpt_path=tmp_path / "half.ckpt")[1] for callbacks in ([], [watcher])]
     plain, watched = (module.state_dict() for module in resumed)
-    assert watcher.session.status.step == 4
+    assert set(watcher.session.frame("update")["step"]) == set(range(4))
     assert all(torch.equal(plain[name], watched[name]) for name in plain)
 
 
