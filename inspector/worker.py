@@ -29,6 +29,10 @@ SLICE_S = 0.001
 
 REST_S = 0.0001
 
+SLICE_STEPS = 64
+SLICE_ROWS = 1000
+"""Steps, or rows in them, that are stored together; so many take about as long."""
+
 
 class Store(Protocol):
     """Where steps are kept."""
@@ -157,16 +161,20 @@ class Worker:
             self._hurry.set()
 
     def _slices(self) -> Iterator[list[StepRecord]]:
-        """Yield what has been queued by now, as much at a time as takes little to work out."""
+        """Yield what has been queued by now, as much at a time as takes little to store, and rest in between."""
         part: list[StepRecord] = []
+        rows = 0
         until = time.perf_counter() + SLICE_S
         for pending in self._take():
             if (record := self._record(pending)) is not None:
                 part.append(record)
-            if time.perf_counter() > until:
+                rows += sum(map(len, record.frames.values()))
+            if len(part) >= SLICE_STEPS or rows >= SLICE_ROWS:
                 yield part
+                part, rows = [], 0
+            if time.perf_counter() > until:
                 time.sleep(REST_S)
-                part, until = [], time.perf_counter() + SLICE_S
+                until = time.perf_counter() + SLICE_S
         if part:
             yield part
 

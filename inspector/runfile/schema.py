@@ -3,7 +3,7 @@
 import hashlib
 import zlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from struct import Struct
 
 from deepseek.inspector.record import TENSOR_KINDS
@@ -52,6 +52,8 @@ QUERY_SECONDS = 1.0
 CHECK_SECONDS = 0.25
 """Time for the structural check on opening; a larger file is checked as far as this goes."""
 
+ROWS_PER_STATEMENT = 32
+
 PAGE_BYTES = 8192
 
 
@@ -75,15 +77,16 @@ class Table:
         key = ", ".join(f'"{name}"' for name in self.key)
         return f'CREATE TABLE "{self.name}" ({columns}, "crc" INTEGER, PRIMARY KEY ({key}))'
 
-    @cached_property
-    def insert(self) -> str:
-        """The statement that adds a row, its checksum last."""
-        return f'INSERT INTO "{self.name}" VALUES ({", ".join("?" * (len(self.columns) + 1))})'  # noqa: S608
+    @cache  # noqa: B019 - tables live as long as the program
+    def insert(self, rows: int = 1) -> str:
+        """The statement that adds rows, the checksum of each last."""
+        row = f"({', '.join('?' * (len(self.columns) + 1))})"
+        return f'INSERT INTO "{self.name}" VALUES {", ".join([row] * rows)}'  # noqa: S608
 
-    @cached_property
-    def delete_step(self) -> str:
-        """The statement that removes the rows of one step."""
-        return f'DELETE FROM "{self.name}" WHERE step = ?'  # noqa: S608
+    @cache  # noqa: B019
+    def delete(self, column: str, values: int) -> str:
+        """The statement that removes the rows in which a column has one of so many values."""
+        return f'DELETE FROM "{self.name}" WHERE "{column}" IN ({", ".join("?" * values)})'  # noqa: S608
 
     @cached_property
     def select(self) -> str:

@@ -3,10 +3,11 @@
 import math
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 
 from deepseek.inspector.runfile import thinning
 from deepseek.inspector.runfile.rows import DETAIL, PINS, Rows, size
-from deepseek.inspector.runfile.schema import EVENT, REMOVED, SCALAR, STEP, Table
+from deepseek.inspector.runfile.schema import EVENT, REMOVED, ROWS_PER_STATEMENT, SCALAR, STEP, Table
 from deepseek.inspector.runfile.sealing import checksum
 from deepseek.inspector.runfile.thinning import Entry, Thinning
 
@@ -26,35 +27,40 @@ class Thinner:
         self._detailed = Thinning(thinning.DETAIL_BYTES)
         self._plain = Thinning(thinning.STEP_BYTES)
 
-    def make_room(self, rows: Rows, added: Counter[str]) -> None:
-        """Take the rows of a step that was just written, and remove others from file and tally."""
-        step = int(rows[STEP][0][0])  # type: ignore[arg-type]
-        detail = size(rows, DETAIL)
-        rest = 0 if any(table in rows for table in PINS) else size(rows, _PLAIN)
-        if detail:
-            for entry in self._detailed.add(step, detail, rest):
-                self._drop_detail(entry, added)
-        elif rest:
-            self._add_plain(step, rest, added)
+    def make_room(self, batch: Sequence[Rows], added: Counter[str]) -> None:
+        """Take the rows of steps that were just written, and remove others from file and tally."""
+        removed: list[int] = []
+        for rows in batch:
+            step = int(rows[STEP][0][0])  # type: ignore[arg-type]
+            rest = 0 if any(table in rows for table in PINS) else size(rows, _PLAIN)
+            if detail := size(rows, DETAIL):
+                dropped = self._detailed.add(step, detail, rest)
+            else:
+                dropped = [Entry(0, step, 0, rest)]
+            for entry in dropped:
+                if entry.size:
+                    self._drop_detail(entry.step, added)
+                if entry.rest:
+                    removed += [gone.step for gone in self._plain.add(entry.step, entry.rest)]
+        self._remove(removed, added)
 
-    def _add_plain(self, step: int, bytes_: int, added: Counter[str]) -> None:
-        for entry in self._plain.add(step, bytes_):
-            for table in (SCALAR, EVENT):
-                self._delete(table, entry.step, added)
-            added[REMOVED] += self._delete(STEP, entry.step, added)
-
-    def _drop_detail(self, entry: Entry, added: Counter[str]) -> None:
-        lost = sum(self._delete(table, entry.step, added) for table in DETAIL)
-        found = self._db.execute(f"{STEP.select} WHERE step = ?", (entry.step,)).fetchone()
+    def _drop_detail(self, step: int, added: Counter[str]) -> None:
+        lost = sum(self._delete(table, [step], added) for table in DETAIL)
+        found = self._db.execute(f"{STEP.select} WHERE step = ?", (step,)).fetchone()
         if found is None:  # written in a transaction that failed
             return
         *values, parts, _ = found
         row = (*(math.nan if value is None else value for value in values), parts - lost)
-        self._db.execute(_REDUCE, (row[-1], checksum(STEP, row), entry.step))
-        if entry.rest:
-            self._add_plain(entry.step, entry.rest, added)
+        self._db.execute(_REDUCE, (row[-1], checksum(STEP, row), step))
 
-    def _delete(self, table: Table, step: int, added: Counter[str]) -> int:
-        deleted = self._db.execute(table.delete_step, (step,)).rowcount
+    def _remove(self, steps: list[int], added: Counter[str]) -> None:
+        for start in range(0, len(steps), ROWS_PER_STATEMENT):
+            part = steps[start : start + ROWS_PER_STATEMENT]
+            added[REMOVED] += self._delete(STEP, part, added)
+            self._delete(SCALAR, part, added)
+            self._delete(EVENT, part, added)
+
+    def _delete(self, table: Table, steps: list[int], added: Counter[str]) -> int:
+        deleted = self._db.execute(table.delete("step", len(steps)), steps).rowcount
         added[table.name] -= deleted
         return deleted

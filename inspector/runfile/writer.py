@@ -6,7 +6,8 @@ import sqlite3
 import struct
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -83,8 +84,7 @@ class RunWriter:
                 rows = [row for of_step in batch for row in of_step.get(table, ())]
                 self._insert(table, rows)
                 added[table.name] = len(rows)
-            for of_step in batch:
-                self._thinner.make_room(of_step, added)
+            self._thinner.make_room(batch, added)
         self._step = records[-1].step
 
     def close(self, state: Literal["closed", "interrupted"] = "closed") -> None:
@@ -123,7 +123,8 @@ class RunWriter:
                 db.execute(statement)
             self._insert(schema.WRITER, [self._identity("running")])
             facts = {clean(key): clean(value) for key, value in list(meta.items())[: schema.MAX_ENTRIES]}
-            self._insert(schema.META, facts.items())
+            self._insert(schema.META, list(facts.items()))
+            self._insert(schema.TALLY, list(self._tally.items()))
         if not network:
             with _translated(self.path):
                 db.execute("PRAGMA journal_mode = WAL").fetchall()
@@ -142,8 +143,15 @@ class RunWriter:
             step, sites, layouts = record.step, sites + len(record.sites), layouts + len(record.layouts)
             yield record_rows(record)
 
-    def _insert(self, table: schema.Table, rows: Iterable[Row]) -> None:
-        self._db.executemany(table.insert, [seal(table, row) for row in rows])
+    def _insert(self, table: schema.Table, rows: Sequence[Row]) -> None:
+        # Many rows in one statement: each statement gives the interpreter away, and has to wait to get it back.
+        for start in range(0, len(rows), schema.ROWS_PER_STATEMENT):
+            part = [seal(table, row) for row in rows[start : start + schema.ROWS_PER_STATEMENT]]
+            self._db.execute(table.insert(len(part)), list(chain.from_iterable(part)))
+
+    def _write_tally(self, changed: Sequence[tuple[str, int]]) -> None:
+        self._db.execute(schema.TALLY.delete("name", len(changed)), [name for name, _ in changed])
+        self._insert(schema.TALLY, changed)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Counter[str]]:
@@ -158,8 +166,7 @@ class RunWriter:
             try:
                 yield added
                 tally = Counter({name: count + added[name] for name, count in self._tally.items()})
-                self._db.execute("DELETE FROM tally")
-                self._insert(schema.TALLY, tally.items())
+                self._write_tally([(name, count) for name, count in tally.items() if count != self._tally[name]])
                 self._db.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):

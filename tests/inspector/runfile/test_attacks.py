@@ -38,7 +38,7 @@ def row(table: schema.Table, *values: object) -> Attack:
     """Add a row with a right checksum and a right tally: only the content is hostile."""
 
     def attack(db: sqlite3.Connection) -> None:
-        db.execute(table.insert, sealed(table, values))
+        db.execute(table.insert(), sealed(table, values))
         recount(db)
 
     return attack
@@ -51,7 +51,7 @@ def replaced(table: schema.Table, where: str, **changes: object) -> Attack:
         for old in db.execute(f"{table.select} WHERE {where}").fetchall():
             values = dict(zip(table.columns, old, strict=False)) | changes
             db.execute(f"DELETE FROM {table.name} WHERE crc = ?", (old[-1],))
-            db.execute(table.insert, sealed(table, tuple(values.values())))
+            db.execute(table.insert(), sealed(table, tuple(values.values())))
 
     return attack
 
@@ -60,7 +60,7 @@ def recount(db: sqlite3.Connection) -> None:
     db.execute("DELETE FROM tally WHERE name != 'removed'")
     for table in schema.RECORD_TABLES:
         (count,) = db.execute(f"SELECT count(*) FROM {table.name}").fetchone()
-        db.execute(schema.TALLY.insert, seal(schema.TALLY, (table.name, count)))
+        db.execute(schema.TALLY.insert(), seal(schema.TALLY, (table.name, count)))
 
 
 def rewritten_schema(old: str, new: str) -> Attack:
@@ -227,7 +227,7 @@ ATTACKS: dict[str, Attack] = {
     "removed steps that are negative": replaced(schema.TALLY, "name = 'removed'", rows=-1),
     "removed steps beyond the cap": replaced(schema.TALLY, "name = 'removed'", rows=2**62),
     "removed steps that nobody counted": statement("DELETE FROM tally WHERE name = 'removed'"),
-    "tally of a table that there is not": lambda db: db.execute(schema.TALLY.insert, seal(schema.TALLY, ("x", 1))),
+    "tally of a table that there is not": lambda db: db.execute(schema.TALLY.insert(), seal(schema.TALLY, ("x", 1))),
     "event with nonsense": row(schema.EVENT, 0, 0, "note", '{"a": ["everything"]}'),
     "unknown state": replaced(schema.WRITER, "1", state="paused"),
     "no writer": statement("DELETE FROM writer"),
