@@ -30,6 +30,16 @@ def test_training_is_bit_equal_with_and_without_a_session(cell, ranks):
     assert differences(cell, ranks) == []
 
 
+@pytest.mark.slow
+def test_a_process_that_dies_is_named_and_replaced(ranks):
+    assert ranks.first_difference("MLP", "DDP", "every step") is None
+    process = ranks._members[1][0]
+    process.kill()
+    process.join()
+    assert "rank" in ranks.first_difference("MLP", "DDP", "every step")
+    assert ranks.first_difference("MLP", "DDP", "every step") is None
+
+
 def test_the_matrix_has_thirty_models_ten_of_them_from_transformers():
     assert len(MODELS) >= 30
     assert len(PRETRAINED) >= 10

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import tempfile
 import traceback
+from contextlib import suppress
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any, Self
 
 import torch.distributed as dist
 
-TIMEOUT_S = 60
-START_S = 120
+COLLECTIVE_TIMEOUT_S = 60
+ANSWER_TIMEOUT_S = 100
 
 
 class Ranks:
@@ -32,7 +33,8 @@ class Ranks:
         """Compare a cell on every rank; say what differs first on which rank, None when nothing does."""
         self._start()
         for _, pipe in self._members:
-            pipe.send((model, mode, watch))
+            with suppress(ConnectionError):  # a dead process is named below
+                pipe.send((model, mode, watch))
         answers = [self._answer(rank) for rank in range(self._size)]
         if any(broken for _, broken in answers):
             self._stop()
@@ -41,19 +43,21 @@ class Ranks:
     def _answer(self, rank: int) -> tuple[str | None, bool]:
         pipe = self._members[rank][1]
         try:
-            return pipe.recv() if pipe.poll(START_S) else ("no answer in time", True)
-        except EOFError:
+            return pipe.recv() if pipe.poll(ANSWER_TIMEOUT_S) else ("no answer in time", True)
+        except (EOFError, ConnectionError):
             return "the process died", True
 
     def _start(self) -> None:
         if self._members:
             return
         context = multiprocessing.get_context("spawn")
-        meeting = Path(tempfile.mkdtemp(prefix="certify-"), "meeting")
+        self._folder = tempfile.TemporaryDirectory(prefix="certify-")
+        meeting = Path(self._folder.name, "meeting")
         for rank in range(self._size):
             pipe, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(rank, self._size, meeting, theirs), daemon=True)
             process.start()
+            theirs.close()  # so that the death of the process ends the pipe
             self._members.append((process, pipe))
 
     def _stop(self) -> None:
@@ -62,6 +66,8 @@ class Ranks:
             process.join(10)
             process.kill()
             process.join()
+        if self._members:
+            self._folder.cleanup()
         self._members.clear()
 
 
@@ -70,7 +76,7 @@ def _serve(rank: int, size: int, meeting: Path, pipe: Connection) -> None:
 
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     dist.init_process_group(
-        "gloo", f"file://{meeting}", rank=rank, world_size=size, timeout=timedelta(seconds=TIMEOUT_S)
+        "gloo", f"file://{meeting}", rank=rank, world_size=size, timeout=timedelta(seconds=COLLECTIVE_TIMEOUT_S)
     )
     try:
         while True:
