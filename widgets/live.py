@@ -24,6 +24,9 @@ from deepseek.widgets.views.charts import charts
 SNAPSHOT_BYTES_PER_SECOND = 20_000
 """Sets how soon a snapshot follows the one before: small ones at once, one of 200 kB after ten seconds."""
 
+ANSWER_S = 1.0
+"""A page that asks for the state is answered at most this often."""
+
 STATIC = Path(__file__).parent / "static"
 
 
@@ -39,6 +42,7 @@ class LiveWidget(anywidget.AnyWidget):
     Attributes:
         history: What the widget has been told so far; hold ``lock`` while using it.
         lock: Held by whoever uses the history.
+        refused: Messages from the browser that were not obeyed.
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
@@ -51,6 +55,8 @@ class LiveWidget(anywidget.AnyWidget):
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
+        self.refused = 0
+        self._next_answer = 0.0
         self.history = History()
         self.lock = threading.Lock()
         self._early: list[StepRecord] | None = []
@@ -82,6 +88,18 @@ class LiveWidget(anywidget.AnyWidget):
         """Bring the snapshot up to date, so that a page that is loaded later shows all of it."""
         with self.lock:
             self._send_snapshot()
+
+    def _handle_msg(self, msg: Any) -> None:
+        """Answer a page that was loaded anew; nothing else that a browser sends is obeyed.
+
+        Ipywidgets would let it set every trait, the program of the widget included.
+        """
+        now = time.monotonic()
+        if _asks_for_state(msg) and now >= self._next_answer:
+            self._next_answer = now + ANSWER_S
+            self.send_state()
+        else:
+            self.refused += 1
 
     def _follow(self, records: Sequence[StepRecord]) -> None:
         """Send what a batch of steps changed; runs in the recording's thread and must never raise there."""
@@ -147,6 +165,13 @@ def _subscribe(recording: Recording, listener: Callable[[Sequence[StepRecord]], 
         return lambda: None
     end: Callable[[], None] = subscribe(listener)
     return end
+
+
+def _asks_for_state(message: Any) -> bool:
+    try:
+        return bool(message["content"]["data"]["method"] == "request_state")
+    except (KeyError, TypeError, IndexError):
+        return False
 
 
 def _trait(packet: Packet) -> dict[str, Any]:

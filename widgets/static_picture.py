@@ -17,6 +17,9 @@ NAME_LENGTH = 100
 TEXT_LENGTH = 400
 """Letters of a name and of a sentence that are shown; together with the numbers of rows they bound the output."""
 
+_NO_FORMULAS = "tex2jax_ignore mathjax_ignore"
+"""Notebooks look for formulas in every output; a name such as ``$\\href{...}$`` would become one."""
+
 STATES = {"running": "running", "closed": "finished", "interrupted": "interrupted"}
 SHOWN = ("mean", "std", "absmax", "zero_frac", "nonfinite_count")
 
@@ -31,18 +34,7 @@ def static_html(recording: Recording, history: History | None = None) -> str:
     Returns:
         A fragment below 150 kB whose texts are escaped.
     """
-    history = history or read(recording)
-    if history.observed == 0 and not history.series:
-        return f"<p><b>{_safe(recording.title, NAME_LENGTH)}</b> · nothing recorded yet</p>"
-    state = " · ".join(status_parts(recording.status, history))
-    return "\n".join(
-        [
-            f"<p><b>{_safe(recording.title, NAME_LENGTH)}</b> · {_safe(state)}</p>",
-            _findings_html(history.findings),
-            f'<p><img alt="{_safe(_alternative(history))}" src="data:image/png;base64,{_base64(history)}"></p>',
-            _table_html(history),
-        ]
-    )
+    return f'<div class="{_NO_FORMULAS}">{_body(recording, history or read(recording))}</div>'
 
 
 def static_text(recording: Recording, history: History | None = None) -> str:
@@ -97,6 +89,20 @@ def status_parts(status: Status, history: History) -> list[str]:
     if (overhead := status.overhead) is not None:
         parts.append(f"overhead {overhead.share:.1%} ({overhead.low:.1%} to {overhead.high:.1%})")
     return [*parts, f"{status.dropped:,} steps dropped"]
+
+
+def _body(recording: Recording, history: History) -> str:
+    if history.observed == 0 and not history.series:
+        return f"<p><b>{_safe(recording.title, NAME_LENGTH)}</b> · nothing recorded yet</p>"
+    state = " · ".join(status_parts(recording.status, history))
+    return "\n".join(
+        [
+            f"<p><b>{_safe(recording.title, NAME_LENGTH)}</b> · {_safe(state)}</p>",
+            _findings_html(history.findings),
+            f'<p><img alt="{_safe(_alternative(history))}" src="data:image/png;base64,{_base64(history)}"></p>',
+            _table_html(history),
+        ]
+    )
 
 
 def _findings_html(findings: Sequence[FindingInfo]) -> str:

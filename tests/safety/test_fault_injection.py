@@ -166,7 +166,7 @@ def train(watch=None):
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
     session = watch(model, optimizer) if watch else None
     losses = []
-    for _ in range(6):
+    for _ in range(4):
         loss = F.cross_entropy(model(torch.randn(16, 6)), torch.randint(3, (16,)))
         optimizer.zero_grad()
         scaler.scale(loss).backward()

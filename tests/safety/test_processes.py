@@ -75,7 +75,14 @@ def test_the_workers_of_a_data_loader_leave_the_run_alone(tmp_path, context):
     assert {file.name for file in tmp_path.iterdir()} == {"script.py", "x.dsrun"}
 
 
-@pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(0)", "session.close(); sys.exit(0)"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param("os._exit(0)", marks=pytest.mark.slow),
+        "sys.exit(0)",
+        pytest.param("session.close(); sys.exit(0)", marks=pytest.mark.slow),
+    ],
+)
 def test_a_forked_child_that_trains_on_changes_nothing_and_ends(tmp_path, end):
     body = f"""
     model, optimizer = make()
@@ -135,7 +142,12 @@ ENDINGS = {
 }
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+SLOW = {"os._exit", "sys.exit", "a thread that ends last"}
+
+
+@pytest.mark.parametrize(
+    "ending", [pytest.param(ending, marks=pytest.mark.slow if ending in SLOW else ()) for ending in ENDINGS]
+)
 def test_a_process_that_ends_without_close_leaves_a_readable_run(tmp_path, ending):
     statement, code, state = ENDINGS[ending]
     body = f"""

@@ -9,7 +9,7 @@ from synthetic import SyntheticRecording
 
 from deepseek.widgets.static_picture import mimebundle, static_html, static_text
 
-ALLOWED = {"p", "b", "img", "table", "thead", "tbody", "tr", "th", "td"}
+ALLOWED = {"div", "p", "b", "img", "table", "thead", "tbody", "tr", "th", "td"}
 
 
 class Elements(HTMLParser):
@@ -43,7 +43,7 @@ def test_it_shows_the_run():
 def test_it_needs_nothing_that_a_sanitiser_removes():
     elements = Elements(static_html(recorded(60, blocks=2)))
     assert set(elements.tags) <= ALLOWED
-    assert elements.attributes <= {"src", "alt"}
+    assert elements.attributes <= {"class", "src", "alt"}
 
 
 @pytest.mark.parametrize(("steps", "blocks"), [(0, 1), (1, 1), (60, 20), (900, 100)])
