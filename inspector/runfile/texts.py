@@ -6,6 +6,7 @@ Decoding trusts nothing; its errors are short facts (``ValueError``), to which t
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from deepseek.inspector.runfile.schema import MAX_DIMENSIONS, MAX_ENTRIES, MAX_JSON, MAX_TEXT
 
@@ -72,6 +73,7 @@ def decode_shape(text: str, itemsize: int) -> tuple[int, ...]:
     return tuple(shape)
 
 
+@lru_cache(maxsize=256)
 def clean(text: str) -> str:
     """Cut a text to ``MAX_TEXT`` characters and replace what UTF-8 cannot hold."""
     return str(text)[:MAX_TEXT].encode("utf-8", "replace").decode()

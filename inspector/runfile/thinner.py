@@ -9,7 +9,7 @@ from deepseek.inspector.runfile import thinning
 from deepseek.inspector.runfile.rows import DETAIL, PINS, Rows, size
 from deepseek.inspector.runfile.schema import EVENT, REMOVED, ROWS_PER_STATEMENT, SCALAR, STEP, Table
 from deepseek.inspector.runfile.sealing import checksum
-from deepseek.inspector.runfile.thinning import Entry, Thinning
+from deepseek.inspector.runfile.thinning import Thinning
 
 _PLAIN = (STEP, SCALAR, EVENT)
 _REDUCE = "UPDATE step SET parts = ?, crc = ? WHERE step = ?"
@@ -32,17 +32,17 @@ class Thinner:
         removed: list[int] = []
         for rows in batch:
             step = int(rows[STEP][0][0])  # type: ignore[arg-type]
-            rest = 0 if any(table in rows for table in PINS) else size(rows, _PLAIN)
-            if detail := size(rows, DETAIL):
-                dropped = self._detailed.add(step, detail, rest)
-            else:
-                dropped = [Entry(0, step, 0, rest)]
-            for entry in dropped:
-                if entry.size:
-                    self._drop_detail(entry.step, added)
-                if entry.rest:
-                    removed += [gone.step for gone in self._plain.add(entry.step, entry.rest)]
+            rest = size(rows, _PLAIN) if rows.keys().isdisjoint(PINS) else 0
+            if rows.keys().isdisjoint(DETAIL):
+                removed += self._add_plain(step, rest)
+                continue
+            for entry in self._detailed.add(step, size(rows, DETAIL), rest):
+                self._drop_detail(entry.step, added)
+                removed += self._add_plain(entry.step, entry.rest)
         self._remove(removed, added)
+
+    def _add_plain(self, step: int, bytes_: int) -> list[int]:
+        return [gone.step for gone in self._plain.add(step, bytes_)] if bytes_ else []
 
     def _drop_detail(self, step: int, added: Counter[str]) -> None:
         lost = sum(self._delete(table, [step], added) for table in DETAIL)
