@@ -198,6 +198,7 @@ class Steps:
             self._end()
         if self._unprepared:
             self._prepare_next()
+        self._attachment.hook_late()
         self._interruption.forward_runs()
         self._recorder.active = self._watching
         self._open = True

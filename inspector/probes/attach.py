@@ -67,24 +67,34 @@ class Attachment:
         self._before_pass: tuple[TensorKind | None, bool, bool] = (None, False, False)
         self._functions_told = -1
         self._tree: tuple[weakref.ref[Any], ...] = ()
-        self._hooked: tuple[bool, ...] = ()
+        self._late: list[tuple[Group, Place]] = []
         self._make_probes(model)
 
     def install(self, groups: Collection[Group]) -> None:
         """Put the probes of some groups on the model and take all others off."""
         changed = self._follow_changes() if groups else False
-        hookable = self._hookable() if self.installed & {"gradient", "unit"} else self._hooked
-        if changed or hookable != self._hooked or self.installed != frozenset(groups):
+        if changed or self.installed != frozenset(groups):
             keeps_modules = self._is_compiled() and not changed
             self._unhook(modules=not keeps_modules)
             if not keeps_modules:
                 self._hook_modules(groups)
-            self._hook_parameters(groups)
+            self._late = [(group, place) for group, place in self._parameter_places if group in groups]
             self.installed = frozenset(groups)
+        self.hook_late()
         wants_outputs = "activation" in self.installed or "function" in self.installed
         self.recorder.output_kind = "activation" if wants_outputs and "activation" in self.kinds else None
         self.recorder.output_gradients = "activation" in self.installed and "activation_gradient" in self.kinds
         self.recorder.units = "unit" in self.kinds and bool(self.installed & {"unit", "function"})
+
+    def hook_late(self) -> None:
+        """Put probes on the parameters that take hooks only now: they were frozen before, or lazy and not yet made."""
+        still_late = []
+        for group, place in self._late:
+            if _takes_hooks(place[0]()):
+                self._hook(place, "register_post_accumulate_grad_hook", self._parameter_handles)
+            else:
+                still_late.append((group, place))
+        self._late = still_late
 
     def install_for_pass(self, kind: TensorKind) -> None:
         """Put probes on the outputs of modules for one forward without gradients."""
@@ -152,6 +162,7 @@ class Attachment:
             for handle in handles:
                 handle.remove()
             handles.clear()
+        self._late.clear()
         self.installed = frozenset()
 
     def _is_compiled(self) -> bool:
@@ -167,17 +178,6 @@ class Attachment:
         for place, counts in self._outputs:
             if "activation" in groups or (counts and "unit" in groups):
                 self._hook(place, _FORWARD)
-
-    def _hook_parameters(self, groups: Collection[Group]) -> None:
-        self._hooked = self._hookable()
-        for group, places in (("gradient", self._gradient_places), ("unit", self._weights)):
-            for place in places if group in groups else ():
-                if _takes_hooks(place[0]()):
-                    self._hook(place, "register_post_accumulate_grad_hook", self._parameter_handles)
-
-    def _hookable(self) -> tuple[bool, ...]:
-        """Say of each parameter whether it takes hooks now: some are frozen for a while, lazy ones come later."""
-        return tuple(_takes_hooks(place[0]()) for place in (*self._gradient_places, *self._weights))
 
     def _hook(self, place: Place, register: str, handles: list[Any] | None = None) -> None:
         """Put a probe in its place; one that is refused is reported once and left out."""
@@ -205,8 +205,7 @@ class Attachment:
         self._outputs: list[tuple[Place, bool]] = []
         self._insides: list[Place] = []
         self._gradients: dict[int, GradientProbe] = {}
-        self._gradient_places: list[Place] = []
-        self._weights: list[Place] = []
+        self._parameter_places: list[tuple[Group, Place]] = []
         module_sites: dict[nn.Module, int] = {}
         parameter_sites: dict[int, int] = {}
         other_names, leaves = aliases(model), list(model.named_modules())
@@ -241,9 +240,9 @@ class Attachment:
         target = weakref.ref(parameter)
         if "gradient" in self.kinds or "applied_gradient" in self.kinds:
             probe = self._gradients[id(parameter)] = GradientProbe(self.recorder, site)
-            self._gradient_places.append((target, probe))
+            self._parameter_places.append(("gradient", (target, probe)))
         if is_unit_weight(module, parameter):
-            self._weights.append((target, WeightUnitsProbe(self.recorder, site)))
+            self._parameter_places.append(("unit", (target, WeightUnitsProbe(self.recorder, site))))
 
 
 _FORWARD = "register_forward_hook"

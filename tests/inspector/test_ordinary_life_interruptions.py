@@ -6,6 +6,7 @@ import pytest
 import torch
 from ordinary import INPUTS, counts, hooks, make, repeated, same, state, step, watch
 from torch import nn
+from torch.overrides import _get_current_function_mode_stack
 
 from deepseek.inspector import recorder
 
@@ -145,6 +146,24 @@ def test_a_real_signal_during_training_leaves_a_session_that_works(tmp_path):
         step(model, optimizer)
     assert repeated(session) == []
     assert session.findings == []
+
+
+def test_functions_are_watched_no_longer_once_training_goes_on(tmp_path):
+    model, optimizer, trap = trapped()
+    with watch(model, optimizer, tmp_path):
+        trap.armed = ("forward", KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            step(model, optimizer)
+        step(model, optimizer)
+        assert _get_current_function_mode_stack() == []
+
+
+def test_functions_are_watched_no_longer_once_the_session_is_closed(tmp_path):
+    model, optimizer, trap = trapped()
+    trap.armed = ("forward", KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt), watch(model, optimizer, tmp_path):
+        step(model, optimizer)
+    assert _get_current_function_mode_stack() == []
 
 
 def test_the_context_manager_closes_on_an_interruption(tmp_path):
