@@ -12,38 +12,18 @@ from statistics import median, quantiles
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from bench_models import gpt, mlp, resnet
 from torch import nn
-from zoo import GPT, MLP, ResNet18
 
 import deepseek
+from deepseek.inspector.session import WATCHED_KINDS
 
 Step = Callable[[], None]
 Watch = Callable[[nn.Module, torch.optim.Optimizer, Path], "contextlib.AbstractContextManager[Any]"]
 
-_THREE_KINDS = ("activation", "activation_gradient", "gradient")
+_WITHOUT_UNITS = [kind for kind in WATCHED_KINDS if kind != "unit"]
 
-
-def _gpt() -> tuple[nn.Module, Callable[[nn.Module], torch.Tensor]]:
-    tokens = torch.randint(1024, (8, 128))
-    return GPT(), lambda model: F.cross_entropy(model(tokens).flatten(0, 1), tokens.roll(-1, 1).flatten())
-
-
-def _resnet() -> tuple[nn.Module, Callable[[nn.Module], torch.Tensor]]:
-    pictures, labels = torch.randn(32, 3, 32, 32), torch.randint(10, (32,))
-    return ResNet18(), lambda model: F.cross_entropy(model(pictures), labels)
-
-
-def _mlp() -> tuple[nn.Module, Callable[[nn.Module], torch.Tensor]]:
-    inputs, labels = torch.randn(256, 64), torch.randint(10, (256,))
-    return MLP(depth=20), lambda model: F.cross_entropy(model(inputs), labels)
-
-
-MODELS = {
-    "gpt_6x256_8x128_tokens": (_gpt, 2, 20),
-    "resnet18_32x3x32x32": (_resnet, 2, 20),
-    "mlp_20x64": (_mlp, 30, 20),
-}
+MODELS = {"gpt_6x256_8x128_tokens": (gpt, 2, 20), "resnet18_32x3x32x32": (resnet, 2, 20), "mlp_20x64": (mlp, 30, 20)}
 """Model, steps per block, rounds."""
 
 
@@ -102,8 +82,8 @@ def _tensorboard(model: nn.Module, optimizer: Any, folder: Path) -> Iterator[Ste
 
 
 OURS: dict[str, Watch] = {
-    "deepseek every=1, activations and gradients": _deepseek(every=1, kinds=_THREE_KINDS),
-    "deepseek every=1, everything": _deepseek(every=1),
+    "deepseek every=1": _deepseek(every=1, kinds=_WITHOUT_UNITS),
+    "deepseek every=1, with per-unit health": _deepseek(every=1),
     "deepseek budget=0.05": _deepseek(),
 }
 

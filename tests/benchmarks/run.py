@@ -10,12 +10,12 @@ import torch
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
-NAMES = ("summary", "overhead")
+NAMES = ("summary", "overhead", "windows")
 
 
 def main(names: list[str]) -> None:
     """Run the named benchmarks, all by default."""
-    sys.path.insert(0, str(HERE.parent / "support"))
+    sys.path[:0] = [str(HERE.parent / "support"), str(HERE)]
     for name in names or NAMES:
         result = {"machine": _machine(), "results": _load(name).run()}
         path = HERE / "results" / f"{name}.json"

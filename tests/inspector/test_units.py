@@ -180,7 +180,8 @@ def test_units_of_a_weight_are_the_rows_that_a_gradient_reached(tmp_path):
         (counts,) = windows(session, "layers.0.weight")
     assert counts.samples == BACKWARD_PASSES
     assert np.array_equal(counts.active, torch.stack(reached).sum(0).numpy())
-    assert (counts.active == 0).sum() == 6
+    assert not counts.active[:6].any()
+    assert ((counts.active > 0) & (counts.active < BACKWARD_PASSES)).any()
     assert not counts.saturated.any()
 
 

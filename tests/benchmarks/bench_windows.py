@@ -1,0 +1,100 @@
+"""What watching costs over windows of 50 steps: with the default budget, and attached without watching.
+
+The contestants take turns in short chunks within each window, so that whatever slows the machine slows them all. A
+second bare model is the control: its ratios show what is noise. What the worker still has to do at the end of a chunk
+is done, and timed, before the next contestant's turn.
+"""
+
+import contextlib
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import torch
+from bench_models import gpt, lstm, mlp, resnet
+
+import deepseek
+
+WINDOW = 50
+
+MODELS = {
+    "gpt_6x256_8x128_tokens": (gpt, 5, 130),
+    "resnet18_32x3x32x32": (resnet, 5, 130),
+    "lstm_2x128_64x32": (lstm, 25, 130),
+    "mlp_20x64": (mlp, 50, 200),
+}
+"""Model, steps per chunk, chunks."""
+
+Chunk = Callable[[], float]
+
+
+def run() -> dict[str, Any]:
+    """Measure every model."""
+    return {name: _measure(*arguments) for name, arguments in MODELS.items()}
+
+
+def _measure(make: Callable[[], Any], steps: int, chunks: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        contestants = {
+            "bare": None,
+            "control: bare as well": None,
+            "deepseek budget=0.05": True,
+            "deepseek attached, not watching": False,
+        }
+        turns = {
+            name: stack.enter_context(_contestant(make, watching, steps, Path(folder)))
+            for name, watching in contestants.items()
+        }
+        times: dict[str, list[float]] = {name: [] for name in turns}
+        order = random.Random(0)
+        for _ in range(chunks):
+            for name in order.sample(list(turns), len(turns)):
+                times[name].append(turns[name]())
+    width = WINDOW // steps
+    windows = {name: _windows(measured, width) for name, measured in times.items()}
+    result = {name: _ratios(windows[name], windows["bare"]) for name in windows if name != "bare"}
+    return {"bare_step_ms": round(median(times["bare"]) / steps * 1e3, 3)} | result
+
+
+@contextlib.contextmanager
+def _contestant(make: Callable[[], Any], watching: bool | None, steps: int, folder: Path) -> Iterator[Chunk]:
+    torch.manual_seed(0)
+    model, loss = make()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    with contextlib.ExitStack() as stack:
+        session = None
+        if watching is not None:
+            session = stack.enter_context(deepseek.inspect(model, optimizer, run=folder / f"{time.time_ns()}.dsrun"))
+            session.watching = watching
+
+        def chunk() -> float:
+            started = time.perf_counter()
+            for _ in range(steps):
+                optimizer.zero_grad()
+                loss(model).backward()
+                optimizer.step()
+            if session is not None:
+                session.flush()
+            return time.perf_counter() - started
+
+        yield chunk
+
+
+def _windows(times: list[float], width: int) -> list[float]:
+    """Duration of every run of ``width`` chunks; the first window, in which everything is cold, is left out."""
+    return [sum(times[start : start + width]) for start in range(width, len(times) - width + 1)]
+
+
+def _ratios(measured: list[float], bare: list[float]) -> dict[str, float]:
+    ratios = [m / b for m, b in zip(measured, bare, strict=True)]
+    percentiles = quantiles(ratios, n=20)
+    return {
+        "median": round(median(ratios), 4),
+        "percentile_5": round(percentiles[0], 4),
+        "percentile_95": round(percentiles[-1], 4),
+        "windows": len(ratios),
+    }
