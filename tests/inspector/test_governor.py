@@ -1,7 +1,8 @@
-"""The governor gives each group of probes a cadence, keeps every window within the budget, and says what it measured."""
+"""The governor gives each group of probes a cadence, keeps every window within the budget, says what it measured."""
 
 import math
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_the_first_step_is_observed_and_a_costly_model_seldom_again():
 
 def test_one_unlucky_measurement_does_not_shut_a_group_out():
     governor = Governor(0.05, None, COSTS)
-    simulate(governor, 3, 10.0, {group: 40.0 for group in COSTS})
+    simulate(governor, 3, 10.0, dict.fromkeys(COSTS, 40.0))
     observed, _ = simulate(governor, 1000, 10.0, COSTS)
     assert all(sum(group in groups for groups in observed) > 10 for group in COSTS)
 
@@ -91,7 +92,7 @@ def test_functions_are_observed_in_bursts(every):
     observed, _ = simulate(Governor(0.05, every, costs), 200, 100.0, costs)
     bursts = [step for step, groups in enumerate(observed) if "function" in groups]
     assert len(bursts) >= 10
-    assert all(later - earlier >= BURST_EVERY for earlier, later in zip(bursts, bursts[1:], strict=False))
+    assert all(later - earlier >= BURST_EVERY for earlier, later in pairwise(bursts))
 
 
 def test_the_norm_of_all_gradients_is_given_up_only_when_half_the_budget_is_too_little():
