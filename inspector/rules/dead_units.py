@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from deepseek.inspector.record import Finding, Severity, Site, UnitCounts
+from deepseek.inspector.record import Finding, Severity, Site, TensorKind, UnitCounts
 from deepseek.inspector.rules.window import Window
 
 WARNING_FRAC = 0.2
@@ -13,6 +13,8 @@ ERROR_FRAC = 0.8
 
 FEWEST_SAMPLES = 256
 """Samples that must have passed without a gradient before a unit counts as dead."""
+
+_UPDATE_KINDS: tuple[TensorKind, TensorKind] = ("update", "parameter")
 
 _RECTIFIERS = ("ReLU", "ReLU6", "Hardswish", "Hardtanh", "Threshold")
 
@@ -98,8 +100,10 @@ def _cause(window: Window, site: Site, update_ratio: float) -> str:
 
 def _update_ratio(window: Window, site: Site) -> float:
     """Largest update relative to the parameter, over the module's parameters and the window; NaN when unknown."""
-    everything = [*window.baseline, *window.records]
-    updates, values = (window.column(kind, "l2", everything) for kind in ("update", "parameter"))
+    updates, values = (
+        np.concatenate([window.column(kind, "l2", window.baseline), window.column(kind, "l2")])
+        for kind in _UPDATE_KINDS
+    )
     own = [other.id for other in window.sites if other.module == site.module and other.role == "parameter"]
     ratios = np.divide(updates, values, out=np.full_like(values, np.nan), where=values > 0)[:, own]
     return float(np.nanmax(ratios)) if np.isfinite(ratios).any() else float("nan")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepseek.inspector.record import Finding
-from deepseek.inspector.rules.window import Window, median
+from deepseek.inspector.rules.window import WINDOW_STEPS, Window, median
 
 DEPTH_RATIO = 1e-3
 """A layer whose gradient is this much smaller than that of the layers behind it hardly learns."""
@@ -14,8 +14,11 @@ DEPTH_RATIO = 1e-3
 GROWTH = 1e3
 """A gradient that has grown this much since the first steps is running away."""
 
-JUDGE_EVERY = 5
-"""Observed steps between two judgements, and the fewest that a judgement is based on."""
+FEWEST_STEPS = 5
+"""Observed steps that a judgement is based on at least, and steps between two judgements while the window fills."""
+
+JUDGE_EVERY = 25
+"""Observed steps between two judgements later on."""
 
 _SATURATING = ("Sigmoid", "Tanh", "LogSigmoid", "Hardsigmoid", "Hardtanh", "Softsign", "Softmax")
 _SPARSE = ("Embedding", "EmbeddingBag")
@@ -30,7 +33,7 @@ def vanishing_gradient(window: Window) -> Iterable[Finding]:
     something before it that learns well (the queries of an attention that is still uniform, behind an embedding) is
     accused only when no gradient at all reaches it. The finding names the weight nearest to the input.
     """
-    if window.observed % JUDGE_EVERY:
+    if not _is_due(window):
         return
     everything = median(window.column("gradient", "rms"))
     weights, rms = _weights_by_depth(window, everything)
@@ -51,9 +54,9 @@ def exploding_gradient(window: Window) -> Iterable[Finding]:
 
     The largest counts, because a layer that begins to learn after its gradient had vanished is not exploding.
     """
-    if window.observed % JUDGE_EVERY:
+    if not _is_due(window):
         return
-    newest = list(window.records)[-JUDGE_EVERY:]
+    newest = list(window.records)[-FEWEST_STEPS:]
     weights, rms = _weights_by_depth(window, median(window.column("gradient", "rms", newest)))
     if len(weights) < 1:
         return
@@ -64,6 +67,10 @@ def exploding_gradient(window: Window) -> Iterable[Finding]:
         yield _exploding(window, weights[worst], rms[worst], largest, "the largest one in the first steps")
     elif len(weights) >= 3 and rms[-1] > 0 and rms[0] / rms[-1] > 1 / DEPTH_RATIO:
         yield _exploding(window, weights[0], rms[0], rms[-1], f"that of {window.sites[weights[-1]].name}")
+
+
+def _is_due(window: Window) -> bool:
+    return window.observed % (FEWEST_STEPS if window.observed <= WINDOW_STEPS else JUDGE_EVERY) == 0
 
 
 def _weights_by_depth(window: Window, rms: NDArray[np.float64]) -> tuple[list[int], NDArray[np.float64]]:
