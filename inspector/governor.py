@@ -22,7 +22,11 @@ BURST_EVERY = 10
 MAX_PASSES = 64
 """Forwards without gradients of one phase that are observed within one training step."""
 
-_REFRESH_EVERY = 10
+_COLD = 2.0
+"""What code at the end of a step costs, relative to the time inside it: it finds the caches cold and leaves them so."""
+
+_NOTHING: frozenset[Group] = frozenset()
+_REFRESH_EVERY = 50
 _MAX_CADENCE = 1000
 _LARGEST_FACTOR = 3.0
 _FEWEST_COMPARED = 10
@@ -39,53 +43,62 @@ class Governor:
         budget: Largest share of step time that the inspector may cost (0.05 = 5 %).
         every: Observe each ``every``-th step instead, whatever it costs.
         groups: The groups of probes there are.
+
+    Attributes:
+        next_due: Number of the first step for which it is worth asking what to observe.
     """
 
     def __init__(self, budget: float, every: int | None, groups: Iterable[Group]) -> None:
         self._budget = budget
         self._every = every
-        self._since: dict[Group, int] = dict.fromkeys(groups, _MAX_CADENCE)
-        self._costs: dict[Group, deque[float]] = {group: deque(maxlen=5) for group in ("norm", *self._since)}
+        self._last: dict[Group, int] = dict.fromkeys(groups, -_MAX_CADENCE)
+        self._costs: dict[Group, deque[float]] = {group: deque(maxlen=5) for group in ("boundary", "norm", *self._last)}
         self._timings: deque[Timing] = deque(maxlen=MEASURED_STEPS)
-        self._bare: deque[float] = deque(maxlen=MEASURED_STEPS)
-        self._ledger: deque[float] = deque(maxlen=WINDOW - 1)
         self._background: deque[float] = deque(maxlen=MEASURED_STEPS)
+        self._ledger: deque[float] = deque(maxlen=WINDOW - 1)
         self._steps = 0
+        self.next_due = 0
         self._alarmed = -WINDOW
-        self._estimate = _Estimate(0.0, 0.0, 1.0, {}, {})
+        self._estimate = _Estimate(0.0, 0.0, 1, 1.0, {}, {})
 
-    def add(self, timing: Timing, spent: Mapping[Group, float], groups: Iterable[Group], background_ms: float) -> None:
+    def add(
+        self, step: int, timing: Timing, spent: Mapping[Group, float], groups: Iterable[Group], background_ms: float
+    ) -> None:
         """Account for a finished step.
 
         Args:
+            step: Its number.
             timing: Its duration; NaN for the first one.
             spent: Milliseconds spent by each group of probes.
             groups: The groups that were observed.
             background_ms: CPU time that the worker used meanwhile.
         """
-        self._steps += 1
-        for group in self._since:
-            self._since[group] = min(self._since[group] + 1, _MAX_CADENCE)
         for group in groups:
-            self._since[group] = 1
+            self._last[group] = step
             self._costs[group].append(spent.get(group, 0.0))
-        self._costs["norm"].append(spent.get("norm", 0.0))
-        if not isnan(timing.wall_ms):
-            self._ledger.append(self._estimate.outside * timing.inspector_ms + background_ms)
-            self._background.append(background_ms)
-            self._timings.append(timing)
-            self._bare.append(timing.wall_ms - timing.inspector_ms)
-        if self._every is None and self._bare and (self._steps < 3 * FIRST_STEPS or self._steps % _REFRESH_EVERY == 0):
+        self._steps = step + 1
+        boundary = spent.get("boundary", 0.0)
+        self._costs["boundary"].append(boundary)
+        if "norm" in spent:
+            self._costs["norm"].append(spent["norm"])
+        if isnan(timing.wall_ms):
+            return
+        probes = self._estimate.outside * (timing.inspector_ms - boundary)
+        self._ledger.append(_COLD * boundary + probes + background_ms)
+        self._background.append(background_ms)
+        self._timings.append(timing)
+        if self._every is None and (self._steps < 3 * FIRST_STEPS or self._steps % _REFRESH_EVERY == 0):
             self._estimate = self._new_estimate()
 
     def next_groups(self) -> frozenset[Group]:
         """Say what the next step should observe."""
+        self.next_due = self._steps + 1
         if self._every is not None:
             return self._by_number(self._every)
         if self._steps in (0, self._alarmed):
-            return frozenset(self._since)
-        if not self._bare:
-            return frozenset()
+            return frozenset(self._last)
+        if not self._timings:
+            return _NOTHING
         return self._within_budget()
 
     def alarm(self) -> None:
@@ -93,12 +106,9 @@ class Governor:
         if self._steps - self._alarmed > WINDOW:
             self._alarmed = self._steps
 
-    def wants_norm(self) -> bool:
-        """Whether the next step affords the norm of all gradients: every step, unless half the budget is too little."""
-        estimate = self._estimate
-        if self._every is not None or not estimate.bare_ms:
-            return True
-        return self._steps % _cadence(estimate.always_ms, self._budget / 2 * estimate.bare_ms) == 0
+    def wants_norm(self, step: int) -> bool:
+        """Whether a step affords the norm of all gradients: each does, unless half the budget is too little for it."""
+        return step % self._estimate.norm_cadence == 0
 
     @property
     def steps_per_second(self) -> float:
@@ -112,36 +122,45 @@ class Governor:
 
     def _by_number(self, every: int) -> frozenset[Group]:
         if self._steps % every:
-            return frozenset()
+            self.next_due = self._steps + every - self._steps % every
+            return _NOTHING
         burst = self._steps // every % BURST_EVERY == 0
-        return frozenset(group for group in self._since if burst or group != "function")
+        return frozenset(group for group in self._last if burst or group != "function")
 
     def _within_budget(self) -> frozenset[Group]:
         estimate = self._estimate
+        since = {group: self._steps - last for group, last in self._last.items()}
         starting = self._steps < FIRST_STEPS
-        due = [group for group, cadence in estimate.cadences.items() if starting or self._since[group] >= cadence]
+        due = [group for group, cadence in estimate.cadences.items() if starting or since[group] >= cadence]
         if not due:
-            return frozenset()
+            self.next_due = min((last + estimate.cadences[group] for group, last in self._last.items()), default=0)
+            return _NOTHING
         reserved = estimate.always_ms * (WINDOW - len(self._ledger))
         room = self._budget * estimate.bare_ms * WINDOW - sum(self._ledger) - reserved
         chosen: set[Group] = set()
-        for group in sorted(due, key=lambda group: -self._since[group] / estimate.cadences[group]):
-            if estimate.costs[group] <= room and not (group == "function" and self._since[group] < BURST_EVERY):
+        for group in sorted(due, key=lambda group: -since[group] / estimate.cadences[group]):
+            if estimate.costs[group] <= room and not (group == "function" and since[group] < BURST_EVERY):
                 chosen.add(group)
                 room -= estimate.costs[group]
+        if not chosen:
+            self.next_due = self._steps + FIRST_STEPS
         return frozenset(chosen)
 
     def _new_estimate(self) -> "_Estimate":
-        bare, always, outside = median(self._bare), _typical(self._costs["norm"]), self._outside()
+        bare = median(timing.wall_ms - timing.inspector_ms for timing in self._timings)
+        boundary, norm = _COLD * _typical(self._costs["boundary"]), _typical(self._costs["norm"])
+        allowed = self._budget * bare
+        norm_cadence = _cadence(norm, max(allowed / 2 - boundary, allowed / 8))
+        always, outside = boundary + norm / norm_cadence, self._outside()
         inside = sum(timing.inspector_ms for timing in self._timings)
         behind = sum(self._background) / inside if inside > 0 else 0.0
         factor = min(max(1.0 + behind, outside), _LARGEST_FACTOR)
         # A measurement grows old, so that one that was unlucky does not shut a group out for ever.
         costs = {
-            group: factor * _typical(self._costs[group]) * 0.5 ** (since // WINDOW)
-            for group, since in self._since.items()
+            group: factor * _typical(self._costs[group]) * 0.5 ** ((self._steps - last) // WINDOW)
+            for group, last in self._last.items()
         }
-        return _Estimate(bare, always, outside, costs, _cadences(costs, self._budget * bare - always))
+        return _Estimate(bare, always, norm_cadence, outside, costs, _cadences(costs, allowed - always))
 
     def _outside(self) -> float:
         """Difference between observed and unobserved steps, relative to the time inside the probes."""
@@ -160,6 +179,7 @@ class _Estimate(NamedTuple):
     Attributes:
         bare_ms: Duration of a step without the inspector.
         always_ms: What the inspector costs on every step.
+        norm_cadence: Steps from one measurement of the norm of all gradients to the next.
         outside: How much longer an observed step takes than the time inside the probes says, as a factor.
         costs: What observing each group costs, in milliseconds, everything included.
         cadences: Steps from one observation of a group to the next.
@@ -167,6 +187,7 @@ class _Estimate(NamedTuple):
 
     bare_ms: float
     always_ms: float
+    norm_cadence: int
     outside: float
     costs: Mapping[Group, float]
     cadences: Mapping[Group, int]

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from deepseek.inspector.accounts import PendingStep
 from deepseek.inspector.record import Frame, StepRecord, TensorKind, UnitCounts
 from deepseek.inspector.recorder import Row, Units
-from deepseek.inspector.steps import PendingStep
+from deepseek.kernels.summary import Transfer
 
 
 def to_record(pending: PendingStep) -> StepRecord:
@@ -20,7 +21,7 @@ def to_record(pending: PendingStep) -> StepRecord:
         inspector_ms=pending.inspector_ms,
         observed=pending.observed,
         scalars={name: float(value) for name, value in pending.scalars.items()},
-        frames=_frames(pending) if pending.rows else {},
+        frames={} if pending.transfer is None else _frames(pending.rows, pending.transfer),
         sites=pending.sites,
         layouts=pending.layouts,
         units=tuple(map(_unit_counts, pending.units)),
@@ -29,11 +30,11 @@ def to_record(pending: PendingStep) -> StepRecord:
     )
 
 
-def _frames(pending: PendingStep) -> dict[TensorKind, Frame]:
-    values = pending.transfer.wait()
+def _frames(rows_by_kind: dict[TensorKind, list[Row]], transfer: Transfer) -> dict[TensorKind, Frame]:
+    values = transfer.wait()
     frames: dict[TensorKind, Frame] = {}
     start = 0
-    for kind, rows in pending.rows.items():
+    for kind, rows in rows_by_kind.items():
         frames[kind] = _frame(rows, values[start : start + len(rows)])
         start += len(rows)
     return frames

@@ -72,12 +72,11 @@ class Passes:
         self._elapsed_ns += elapsed_ns
         return True
 
-    def end_step(self) -> None:
-        """A training step has ended."""
+    def end_step(self) -> float:
+        """A training step has ended; return the milliseconds that forwards without gradients took during it."""
+        if not self._elapsed_ns:
+            return 0.0
         for governor in self._governors.values():
             governor.end_step()
-
-    def take_ms(self) -> float:
-        """Return the time that such forwards took since the last call."""
         elapsed, self._elapsed_ns = self._elapsed_ns / 1e6, 0
         return elapsed

@@ -1,6 +1,7 @@
 """Collects what the probes see during the step in progress."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter_ns
@@ -8,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from deepseek.inspector.record import TENSOR_KINDS, Event, Layout, TensorKind
+from deepseek.inspector.record import Event, Layout, TensorKind
 from deepseek.inspector.sites import SiteTable
 from deepseek.inspector.tensors import local
 from deepseek.kernels.summary import Row as Payload
@@ -26,7 +27,7 @@ MAX_LAYOUTS = 100_000
 Row = tuple[int, int, int, Payload]
 """Site id, call, layout id and the summary: packed on the host, or still on its way from the accelerator."""
 
-Group = Literal["norm", "gradient", "activation", "parameter", "unit", "function"]
+Group = Literal["boundary", "norm", "gradient", "activation", "parameter", "unit", "function"]
 """Probes that are switched on and off together, and whose cost is accounted for together."""
 
 Units = tuple[int, int, torch.Tensor, torch.Tensor]
@@ -71,10 +72,15 @@ class Recorder:
 
     def discard(self) -> None:
         """Start the step in progress afresh."""
-        self.rows: dict[TensorKind, list[Row]] = {kind: [] for kind in TENSOR_KINDS}
+        self.rows: defaultdict[TensorKind, list[Row]] = defaultdict(list)
         self.full_units: list[Units] = []
         self.events: list[Event] = []
         self.calls: dict[tuple[str, int], int] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was seen in the step in progress."""
+        return not (self.rows or self.full_units or self.events)
 
     def add(self, kind: TensorKind, site: int, call: int, tensor: torch.Tensor) -> None:
         """Summarise ``tensor`` and keep the row, unless the step has too many of this kind already."""

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from deepseek.errors import DeepseekError, RunFileError
+from deepseek.inspector.accounts import Accounts
 from deepseek.inspector.governor import Governor
 from deepseek.inspector.passes import Passes
 from deepseek.inspector.probes import Attachment
@@ -68,14 +69,8 @@ class Session(Viewable):
         self.path, writer = _open_writer(run, self._meta)
         self._worker = Worker(writer, judge, self._recorder, self._release_idle)
         passes = Passes(self._recorder, attachment, budget, every)
-        self._steps = Steps(
-            self._recorder,
-            attachment,
-            self._governor,
-            passes,
-            self._worker.emit,
-            lambda: self._worker.cpu_ns,
-        )
+        accounts = Accounts(self._recorder, self._governor, self._worker.emit, lambda: self._worker.cpu_ns)
+        self._steps = Steps(self._recorder, attachment, self._governor, passes, accounts)
         self._run: Run | None = None
         self._closed = False
         self._steps.attach(model, optimizers)
@@ -126,7 +121,7 @@ class Session(Viewable):
 
     @property
     def watching(self) -> bool:
-        """Whether anything is observed. Set it to False to take every probe off; steps and logged values go on."""
+        """Whether anything is recorded. Set it to False to take every probe off; steps are only counted then."""
         return self._steps.watching
 
     @watching.setter
@@ -144,7 +139,7 @@ class Session(Viewable):
             dropped=self._worker.dropped,
         )
 
-    def log(self, **scalars: float | torch.Tensor) -> None:
+    def log(self, /, **scalars: float | torch.Tensor) -> None:
         """Record named values, such as the loss, with the step in progress or the one that has just ended.
 
         Args:

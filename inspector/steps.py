@@ -3,7 +3,6 @@
 import math
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter, perf_counter_ns, time
 from typing import Any, TypeVar
@@ -13,41 +12,22 @@ from torch import nn
 from torch._C import _current_autograd_node as current_autograd_node
 from torch.amp.grad_scaler import GradScaler
 
+from deepseek.inspector.accounts import Accounts, BareStep, PendingStep
 from deepseek.inspector.checkpointing import is_checkpointing
 from deepseek.inspector.governor import Governor
 from deepseek.inspector.interruption import Interruption
-from deepseek.inspector.overhead import Timing
 from deepseek.inspector.passes import Passes
 from deepseek.inspector.probes.attach import Attachment
 from deepseek.inspector.probes.gradient import gradients_of
 from deepseek.inspector.probes.probe import Probe
-from deepseek.inspector.record import Event, Layout, Site, TensorKind
-from deepseek.inspector.recorder import Recorder, Row, Units
+from deepseek.inspector.record import Event
+from deepseek.inspector.recorder import Recorder
 from deepseek.inspector.scaling import listen
-from deepseek.kernels.summary import Transfer, square_sums, start_transfer
+from deepseek.kernels.summary import square_sums, start_transfer
 
 _T = TypeVar("_T")
 _PATIENCE = 100
 """Steps of one optimizer after which the others are no longer waited for."""
-
-
-@dataclass(slots=True)
-class PendingStep:
-    """A finished step whose numbers may still be on their way from the accelerator."""
-
-    step: int
-    time: float
-    wall_ms: float
-    inspector_ms: float
-    observed: bool
-    rows: dict[TensorKind, list[Row]]
-    transfer: Transfer
-    sites: tuple[Site, ...]
-    layouts: tuple[Layout, ...]
-    scalars: dict[str, float | torch.Tensor] = field(default_factory=dict)
-    units: Sequence[Units] = ()
-    events: tuple[Event, ...] = ()
-    gradient_norm: float | torch.Tensor = math.nan
 
 
 class Steps:
@@ -62,8 +42,7 @@ class Steps:
         attachment: The probes.
         governor: Decides what the next step observes.
         passes: Observes forwards without gradients.
-        emit: Takes each finished step.
-        background_ns: CPU time that the worker has used so far.
+        accounts: Takes each finished step.
 
     Attributes:
         count: Number of steps that have ended.
@@ -75,17 +54,17 @@ class Steps:
         attachment: Attachment,
         governor: Governor,
         passes: Passes,
-        emit: Callable[[PendingStep], None],
-        background_ns: Callable[[], int],
+        accounts: Accounts,
     ) -> None:
         self._recorder = recorder
         self._attachment = attachment
         self._governor = governor
         self._passes = passes
-        self._emit = emit
-        self._background_ns = background_ns
-        self._background_seen = background_ns()
+        self._accounts = accounts
         self._handles: list[Any] = []
+        self._close_handles: list[Any] = []
+        self._always_closely = False
+        self._measured: set[int] = set()
         self._waiting_for: dict[int, int] = {}
         self._stepped: set[int] = set()
         self._interruption = Interruption()
@@ -93,24 +72,16 @@ class Steps:
         self.count = 0
         self._open = False
         self._unprepared = False
-        self._held: list[PendingStep] = []
         self._scalars: dict[str, float | torch.Tensor] = {}
         self._squares: float | torch.Tensor | None = None
         self._last_end: float | None = None
 
     def attach(self, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         """Start counting; the first step is observed."""
+        self._model = weakref.ref(model)
+        self._optimizers = tuple(map(weakref.ref, optimizers))
         self._waiting_for = dict.fromkeys(map(id, optimizers), 0)
-        before, after = BoundaryHook(self, self._on_forward), BoundaryHook(self, self._after_forward)
-        self._handles += [
-            model.register_forward_pre_hook(before, with_kwargs=True),
-            model.register_forward_hook(after),
-        ]
-        for optimizer in optimizers:
-            self._handles += [
-                optimizer.register_step_pre_hook(BoundaryHook(self, self._before_update)),
-                optimizer.register_step_post_hook(BoundaryHook(self, self._after_update)),
-            ]
+        self._hook_boundaries()
         self._end_listening = listen(_Scaling(weakref.ref(self)))
         self._recorder.on_backward = self._interruption.backward_runs
         self._prepare_next()
@@ -125,29 +96,28 @@ class Steps:
 
     @property
     def watching(self) -> bool:
-        """Whether anything is observed; steps are counted in any case."""
+        """Whether anything is recorded; steps are counted in any case."""
         return self._watching
 
     @watching.setter
     def watching(self, watching: bool) -> None:
-        self._watching = watching
-        self._recorder.guard("installing probes", self._prepare_next)
+        if watching != self._watching:
+            self._watching = watching
+            self._recorder.guard("installing probes", self._resume if watching else self._suspend)
 
     def log(self, scalars: dict[str, float | torch.Tensor]) -> None:
         """Add named values to the step in progress, or to the last one if no new one has begun."""
-        held = self._held[:1]
-        if held and not self._open:
-            held[0].scalars.update(scalars)
-        else:
+        if not self._watching:
+            return
+        if self._open or not self._accounts.log(scalars):
             self._scalars.update(scalars)
 
     def release(self) -> None:
-        """Emit the step that is held back."""
-        while self._held:
-            self._emit(self._held.pop())
+        """Emit the steps that are held back."""
+        self._accounts.release()
 
     def release_if_idle(self, seconds: float) -> None:
-        """Emit the step that is held back when nothing has happened for a while."""
+        """Emit the steps that are held back when nothing has happened for a while."""
         if self._last_end is not None and perf_counter() - self._last_end > seconds:
             self.release()
 
@@ -158,7 +128,9 @@ class Steps:
         self._recorder.guard("removing probes", self._attachment.remove)
 
     def loss_is_scaled(self, scaler: GradScaler) -> None:
-        """The gradients of the backward passes to come are scaled."""
+        """The gradients of the backward passes to come are scaled; after a step they may be so still."""
+        self._always_closely = True
+        self._hook_closely(True)
         scale = getattr(scaler, "_scale", None)
         if isinstance(scale, torch.Tensor) and scale.device.type != "cpu":
             self._recorder.inverse_scale = scale.detach().reciprocal()
@@ -180,29 +152,80 @@ class Steps:
         if any(self._recorder.rows.values()) or self._scalars or forward_is_a_step:
             self._end()
 
+    def _hook_boundaries(self) -> None:
+        if (model := self._model()) is not None:
+            hook = BoundaryHook(self, self._on_forward)
+            self._handles.append(model.register_forward_pre_hook(hook, with_kwargs=True))
+        for optimizer in self._living_optimizers():
+            self._handles.append(optimizer.register_step_post_hook(BoundaryHook(self, self._after_update)))
+
+    def _hook_closely(self, wanted: bool) -> None:
+        """Follow what happens within a step, or only where steps end: each hook costs, even one that does nothing."""
+        wanted = wanted or self._always_closely
+        if wanted and not self._close_handles:
+            if (model := self._model()) is not None:
+                hook = BoundaryHook(self, self._after_forward)
+                self._close_handles.append(model.register_forward_hook(hook))
+            for optimizer in self._living_optimizers():
+                hook = BoundaryHook(self, self._before_update)
+                self._close_handles.append(optimizer.register_step_pre_hook(hook))
+        elif not wanted and self._close_handles:
+            _remove(self._close_handles)
+
+    def _living_optimizers(self) -> list[torch.optim.Optimizer]:
+        return [optimizer for reference in self._optimizers if (optimizer := reference()) is not None]
+
+    def _suspend(self) -> None:
+        """Take every hook off but one, which counts."""
+        self._passes.end()
+        self._end_unfinished()
+        self.release()
+        self._remove_hooks()
+        self._prepare_next()
+        counting = BoundaryHook(self, self._count)
+        optimizer = self._optimizers[-1]() if self._optimizers else None
+        if optimizer is not None:
+            self._handles.append(optimizer.register_step_post_hook(counting))
+        elif (model := self._model()) is not None:
+            self._handles.append(model.register_forward_hook(counting))
+
+    def _resume(self) -> None:
+        self._remove_hooks()
+        self._recorder.take_spent_ms()
+        self._last_end = None
+        self._hook_boundaries()
+        self._prepare_next()
+
+    def _count(self, *_: Any) -> None:
+        self.count += 1
+
     def _remove_hooks(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        _remove(self._handles)
+        _remove(self._close_handles)
 
     def _on_forward(self, model: nn.Module, _args: Any, kwargs: dict[str, Any]) -> None:
         if current_autograd_node() is not None:
             return
-        self._recorder.in_forward = True
         if self._waiting_for and not torch.is_grad_enabled() and not is_checkpointing():
+            self._hook_closely(True)
+            self._recorder.in_forward = True
             self._passes.begin(kwargs, watching=self._watching)
             return
-        if self._interruption.happened(model):
-            self._drop_interrupted()
-        if not self._waiting_for and self._open:
-            self._end()
         if self._unprepared:
             self._prepare_next()
+        if not self._waiting_for and self._open:
+            self._end()
+        self._open = True
+        if self._close_handles:
+            self._begin_observed(model)
+
+    def _begin_observed(self, model: nn.Module) -> None:
+        if self._interruption.happened(model):
+            self._drop_interrupted()
         self._attachment.hook_late()
         self._interruption.forward_runs()
+        self._recorder.in_forward = True
         self._recorder.active = self._watching
-        self._open = True
-        self.release()
 
     def _after_forward(self, *_: Any) -> None:
         self._recorder.in_forward = False
@@ -211,6 +234,7 @@ class Steps:
 
     def _before_update(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         if self._interruption.update_is_nested(optimizer):
+            self._always_closely = True
             return
         if self._interruption.update_was_interrupted():
             self._drop_interrupted()
@@ -222,22 +246,31 @@ class Steps:
             self._attachment.before_update(optimizer, closure=closure)
 
     def _after_update(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if not self._close_handles:
+            self._measure_norm(optimizer)
+            self._optimizer_stepped(optimizer)
+            return
         if not self._interruption.update_ended():
             return
         closure = _has_closure(args, kwargs)
         if self._watching:
-            if closure:
-                self._measure_norm(optimizer)
+            self._measure_norm(optimizer)
             self._attachment.after_update(optimizer, closure=closure)
         self._optimizer_stepped(optimizer)
 
     def _measure_norm(self, optimizer: torch.optim.Optimizer) -> None:
-        if not self._governor.wants_norm():
+        """Add the gradients of an optimizer to the norm of the step, once; after its step if not before."""
+        if id(optimizer) in self._measured or not self._governor.wants_norm(self.count):
             return
-        squares = square_sums(gradients_of(optimizer))
-        if getattr(optimizer, "grad_scale", None) is not None and self._recorder.inverse_scale is not None:
-            squares = squares * self._recorder.inverse_scale**2
-        self._squares = squares if self._squares is None else self._squares + squares
+        start = perf_counter_ns()
+        gradients = gradients_of(optimizer)
+        if gradients:
+            self._measured.add(id(optimizer))
+            squares = square_sums(gradients)
+            if getattr(optimizer, "grad_scale", None) is not None and self._recorder.inverse_scale is not None:
+                squares = squares * self._recorder.inverse_scale**2
+            self._squares = squares if self._squares is None else self._squares + squares
+        self._recorder.spend("norm", start)
 
     def _optimizer_stepped(self, optimizer: Any) -> None:
         self._waiting_for[id(optimizer)] += 1
@@ -253,54 +286,57 @@ class Steps:
         self._recorder.events += events
         self._attachment.end_step()
         self._stepped.clear()
+        self._measured.clear()
         self._squares = None
 
     def _end(self) -> None:
         """Close the books of this step and prepare for the next."""
-        self.release()
-        pending = self._pending()
-        now = perf_counter()
-        if self._last_end is not None:
-            pending.wall_ms = (now - self._last_end) * 1e3 - self._passes.take_ms()
-        self._last_end = now
-        spent = self._recorder.take_spent_ms()
-        pending.inspector_ms = sum(spent.values())
-        background_ns = self._background_ns()
-        timing = Timing(pending.wall_ms, pending.inspector_ms, pending.observed)
-        self._governor.add(timing, spent, self._attachment.installed, (background_ns - self._background_seen) / 1e6)
-        self._background_seen = background_ns
-        if isinstance(pending.gradient_norm, float) and math.isinf(pending.gradient_norm):
-            self._governor.alarm()
-        self._held.append(pending)
+        bare, installed = self._close_books(), self._attachment.installed
         self.count += 1
-        self._open = False
+        if not installed and self._recorder.is_empty:
+            if not self._accounts.note(bare):
+                return
+            self._accounts.settle()
+        else:
+            self._accounts.add(self._pending(bare, bool(installed)), installed)
+        if bare.gradient_norm is math.inf:
+            self._governor.alarm()
         self._prepare_next()
 
-    def _pending(self) -> PendingStep:
+    def _close_books(self) -> BareStep:
+        now, before = perf_counter(), self._last_end
+        self._last_end, self._open = now, False
+        wall_ms = math.nan if before is None else (now - before) * 1e3 - self._passes.end_step()
+        norm: float | torch.Tensor = math.nan
+        if self._measured:
+            norm, self._squares = _root(self._squares), None
+            self._measured.clear()
+        scalars, self._scalars = self._scalars, {}
+        self._stepped.clear()
+        return BareStep(self.count, time(), wall_ms, norm, scalars)
+
+    def _pending(self, bare: BareStep, observed: bool) -> PendingStep:
         recorder = self._recorder
         if "function" in self._attachment.installed and (coverage := self._attachment.new_coverage()) is not None:
             recorder.events.append(coverage)
         rows = {kind: found for kind, found in recorder.rows.items() if found}
         pending = PendingStep(
-            step=self.count,
-            time=time(),
-            wall_ms=math.nan,
+            step=bare.step,
+            time=bare.time,
+            wall_ms=bare.wall_ms,
             inspector_ms=0.0,
-            observed=bool(self._attachment.installed),
+            observed=observed,
             rows=rows,
             transfer=start_transfer([row[3] for found in rows.values() for row in found]),
             sites=recorder.sites.take_new(),
             layouts=recorder.take_layouts(),
-            scalars=self._scalars,
+            scalars=bare.scalars,
             units=recorder.full_units,
             events=tuple(recorder.events),
-            gradient_norm=_root(self._squares),
+            gradient_norm=bare.gradient_norm,
         )
         recorder.discard()
         recorder.inverse_scale = None
-        self._scalars, self._squares = {}, None
-        self._stepped.clear()
-        self._passes.end_step()
         return pending
 
     def _prepare_next(self) -> None:
@@ -309,15 +345,18 @@ class Steps:
         if self._unprepared:
             self._recorder.active = False
             return
-        self._attachment.end_step()
-        self._recorder.active = self._watching
-        self._attachment.install(self._governor.next_groups() if self._watching else ())
+        groups = self._governor.next_groups() if self._watching else ()
+        if groups or self._attachment.installed or self._close_handles:
+            self._attachment.end_step()
+            self._recorder.active = self._watching
+            self._attachment.install(groups)
+            self._hook_closely(bool(groups))
 
 
 class BoundaryHook(Probe):
     """A hook that marks where steps begin and end; it runs on every step, observed or not."""
 
-    group = "norm"
+    group = "boundary"
 
     def __init__(self, steps: Steps, action: Callable[..., None]) -> None:
         super().__init__(steps._recorder, 0)
@@ -335,7 +374,7 @@ class BoundaryHook(Probe):
             self.enabled = False
             self.steps.fail(error)
         by_others = self.recorder.total_ns - before
-        self.recorder.charge("norm", perf_counter_ns() - start - by_others)
+        self.recorder.charge("boundary", perf_counter_ns() - start - by_others)
 
 
 class _Scaling:
@@ -360,6 +399,12 @@ class _Scaling:
         except Exception as error:  # noqa: BLE001 - whatever fails inside us must not reach training
             steps.fail(error)
             return None
+
+
+def _remove(handles: list[Any]) -> None:
+    for handle in handles:
+        handle.remove()
+    handles.clear()
 
 
 def _root(squares: float | torch.Tensor | None) -> float | torch.Tensor:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol
 
+from deepseek.inspector.accounts import PendingStep
 from deepseek.inspector.packing import to_record
 from deepseek.inspector.record import Event, Finding, StepRecord
 from deepseek.inspector.recorder import Recorder
-from deepseek.inspector.steps import PendingStep
 
 Listener = Callable[[Sequence[StepRecord]], None]
 

@@ -17,7 +17,7 @@ from deepseek.inspector.probes.function import (
     LeaveProbe,
     StartProbe,
     StopProbe,
-    has_compiled,
+    compiled_frames,
 )
 from deepseek.inspector.probes.gradient import AppliedGradientProbe, GradientProbe
 from deepseek.inspector.probes.probe import Probe
@@ -167,7 +167,7 @@ class Attachment:
 
     def _is_compiled(self) -> bool:
         """Whether the hooks on modules were compiled away: they cost nothing then, but removing them recompiles."""
-        return bool(self._module_handles) and not self.recorder.saw_outputs and has_compiled()
+        return bool(self._module_handles) and not self.recorder.saw_outputs and compiled_frames() > 0
 
     def _hook_modules(self, groups: Collection[Group]) -> None:
         if "function" in groups and (model := self._model()) is not None:

@@ -83,10 +83,11 @@ class FunctionProbe(Probe):
         self.calls = 0
         self._units: dict[int, ActivationUnits] = {}
         self._mode: FunctionMode | None = None
+        self._frames = compiled_frames()
 
     def start(self) -> None:
         """Watch the functions called in this thread from now on."""
-        if self.enabled and self._mode is None and not _get_current_function_mode_stack() and not has_compiled():
+        if self.enabled and self._mode is None and not _get_current_function_mode_stack() and self._is_eager():
             self.inside.clear()
             self.calls = 0
             self._mode = FunctionMode(self)
@@ -99,6 +100,10 @@ class FunctionProbe(Probe):
             if stack:
                 self._mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
             self._mode = None
+
+    def _is_eager(self) -> bool:
+        """Whether nothing was compiled since the session began: compiled code would be compiled again under a mode."""
+        return compiled_frames() == self._frames
 
     def observe(self, kind: str, output: torch.Tensor) -> None:
         """Record what an activation function returned."""
@@ -170,7 +175,7 @@ class LeaveProbe(Probe):
             self._functions.before = type(module).__name__
 
 
-def has_compiled() -> bool:
-    """Whether torch.compile has compiled anything in this process."""
+def compiled_frames() -> int:
+    """How many pieces of code torch.compile has compiled in this process."""
     dynamo = sys.modules.get("torch._dynamo.utils")
-    return dynamo is not None and bool(dynamo.counters["frames"])
+    return 0 if dynamo is None else sum(dynamo.counters["frames"].values())

@@ -63,8 +63,12 @@ class AppliedGradientProbe(Probe):
 
 def gradients_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     """Return the gradients in this process that an optimizer is about to use."""
-    gradients = (parameter.grad for parameter in parameters_of(optimizer))
-    return [local(gradient) for gradient in gradients if gradient is not None]
+    gradients = [parameter.grad for group in optimizer.param_groups for parameter in group["params"]]
+    return [
+        gradient if type(gradient) is torch.Tensor else local(gradient)
+        for gradient in gradients
+        if gradient is not None
+    ]
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:

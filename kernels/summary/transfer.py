@@ -51,14 +51,21 @@ def start_transfer(rows: Sequence[Row]) -> Transfer:
         rows: What ``summarize_row`` and ``summarize_update_row`` returned.
     """
     native: list[tuple[int, bytes]] = []
+    elsewhere: list[tuple[int, Tensor]] = []
+    for place, row in enumerate(rows):
+        if isinstance(row, bytes):
+            native.append((place, row))
+        else:
+            elsewhere.append((place, row))
+    return Transfer(native, _start_copies(elsewhere) if elsewhere else [])
+
+
+def _start_copies(rows: list[tuple[int, Tensor]]) -> list["_Copy"]:
     on_device: dict[torch.device, list[tuple[int, Tensor]]] = {}
     with unobserved():
-        for place, row in enumerate(rows):
-            if isinstance(row, bytes):
-                native.append((place, row))
-            else:
-                on_device.setdefault(row.device, []).append((place, row))
-        return Transfer(native, [_Copy.start(device, placed) for device, placed in on_device.items()])
+        for place, row in rows:
+            on_device.setdefault(row.device, []).append((place, row))
+        return [_Copy.start(device, placed) for device, placed in on_device.items()]
 
 
 class _Copy(NamedTuple):

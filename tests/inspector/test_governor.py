@@ -17,13 +17,14 @@ def simulate(governor, steps, bare_ms, costs, *, outside=1.0, noise=0.0):
     """Run steps that cost what they say; return what was observed and what each step really cost."""
     observed, real = [], []
     random.seed(0)
-    for step in range(steps):
+    first = governor._steps
+    for step in range(first, first + steps):
         groups = governor.next_groups()
-        spent = {group: costs[group] for group in groups} | {"norm": ALWAYS}
+        spent = {group: costs[group] for group in groups} | {"boundary": ALWAYS / 2, "norm": ALWAYS / 2}
         inspector_ms = sum(spent.values())
         cost = ALWAYS + outside * (inspector_ms - ALWAYS)
         wall = math.nan if step == 0 else bare_ms * (1 + random.uniform(-noise, noise)) + cost
-        governor.add(Timing(wall, inspector_ms, bool(groups)), spent, groups, 0.0)
+        governor.add(step, Timing(wall, inspector_ms, bool(groups)), spent, groups, 0.0)
         observed.append(groups)
         real.append(cost)
     return observed, real
@@ -98,9 +99,9 @@ def test_functions_are_observed_in_bursts(every):
 def test_the_norm_of_all_gradients_is_given_up_only_when_half_the_budget_is_too_little():
     cheap, costly = Governor(0.05, None, COSTS), Governor(0.05, None, COSTS)
     simulate(cheap, 50, 10.0, COSTS)
-    simulate(costly, 50, 0.1, COSTS)
-    assert cheap.wants_norm()
-    assert not all(costly.wants_norm() or simulate(costly, 1, 0.1, COSTS) is None for _ in range(3))
+    simulate(costly, 50, 0.4, COSTS)
+    assert all(cheap.wants_norm(step) for step in range(50, 100))
+    assert 0 < sum(costly.wants_norm(step) for step in range(50, 100)) < 50
 
 
 def test_passes_keep_their_own_budget():

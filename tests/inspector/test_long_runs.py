@@ -8,10 +8,10 @@ from time import thread_time_ns, time
 
 import pytest
 
+from deepseek.inspector.accounts import PendingStep
 from deepseek.inspector.packing import to_record
 from deepseek.inspector.record import Layout, Site
 from deepseek.inspector.runfile import RunWriter
-from deepseek.inspector.steps import PendingStep
 from deepseek.kernels.summary import ROW_BYTES, start_transfer
 from deepseek.widgets.history import History
 

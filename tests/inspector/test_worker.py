@@ -12,10 +12,10 @@ from training import CASES, make, train
 from deepseek.errors import RunFileError
 from deepseek.inspector import inspect, open_run, worker
 from deepseek.inspector import session as session_module
+from deepseek.inspector.accounts import PendingStep
 from deepseek.inspector.packing import to_record
 from deepseek.inspector.record import Event, Site, UnitCounts
 from deepseek.inspector.runfile import RunWriter
-from deepseek.inspector.steps import PendingStep
 from deepseek.inspector.tables import event_table, unit_table
 from deepseek.kernels.summary import start_transfer
 
