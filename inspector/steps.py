@@ -63,6 +63,7 @@ class Steps:
         self._accounts = accounts
         self._handles: list[Any] = []
         self._close_handles: list[Any] = []
+        self._closely = False
         self._always_closely = False
         self._measured: set[int] = set()
         self._waiting_for: dict[int, int] = {}
@@ -154,23 +155,25 @@ class Steps:
 
     def _hook_boundaries(self) -> None:
         if (model := self._model()) is not None:
-            hook = BoundaryHook(self, self._on_forward)
-            self._handles.append(model.register_forward_pre_hook(hook, with_kwargs=True))
+            before, after = BoundaryHook(self, self._on_forward), BoundaryHook(self, self._after_forward)
+            self._handles.append(model.register_forward_pre_hook(before, with_kwargs=True))
+            self._handles.append(model.register_forward_hook(after))
         for optimizer in self._living_optimizers():
             self._handles.append(optimizer.register_step_post_hook(BoundaryHook(self, self._after_update)))
 
     def _hook_closely(self, wanted: bool) -> None:
-        """Follow what happens within a step, or only where steps end: each hook costs, even one that does nothing."""
-        wanted = wanted or self._always_closely
-        if wanted and not self._close_handles:
-            if (model := self._model()) is not None:
-                hook = BoundaryHook(self, self._after_forward)
-                self._close_handles.append(model.register_forward_hook(hook))
+        """Follow what happens within a step, or only where steps end: every hook that is called costs.
+
+        The hooks on the model stay in any case, because a compiled model would be compiled again without them.
+        """
+        closely = wanted or self._always_closely
+        if closely and not self._closely:
             for optimizer in self._living_optimizers():
                 hook = BoundaryHook(self, self._before_update)
                 self._close_handles.append(optimizer.register_step_pre_hook(hook))
-        elif not wanted and self._close_handles:
+        elif self._closely and not closely:
             _remove(self._close_handles)
+        self._closely = closely
 
     def _living_optimizers(self) -> list[torch.optim.Optimizer]:
         return [optimizer for reference in self._optimizers if (optimizer := reference()) is not None]
@@ -180,8 +183,8 @@ class Steps:
         self._passes.end()
         self._end_unfinished()
         self.release()
-        self._remove_hooks()
         self._prepare_next()
+        self._remove_hooks()
         counting = BoundaryHook(self, self._count)
         optimizer = self._optimizers[-1]() if self._optimizers else None
         if optimizer is not None:
@@ -202,6 +205,7 @@ class Steps:
     def _remove_hooks(self) -> None:
         _remove(self._handles)
         _remove(self._close_handles)
+        self._closely = False
 
     def _on_forward(self, model: nn.Module, _args: Any, kwargs: dict[str, Any]) -> None:
         if current_autograd_node() is not None:
@@ -216,7 +220,7 @@ class Steps:
         if not self._waiting_for and self._open:
             self._end()
         self._open = True
-        if self._close_handles:
+        if self._closely:
             self._begin_observed(model)
 
     def _begin_observed(self, model: nn.Module) -> None:
@@ -228,6 +232,8 @@ class Steps:
         self._recorder.active = self._watching
 
     def _after_forward(self, *_: Any) -> None:
+        if not self._closely:
+            return
         self._recorder.in_forward = False
         if not self._passes.end():
             self._interruption.forward_ended()
@@ -246,7 +252,7 @@ class Steps:
             self._attachment.before_update(optimizer, closure=closure)
 
     def _after_update(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if not self._close_handles:
+        if not self._closely:
             self._measure_norm(optimizer)
             self._optimizer_stepped(optimizer)
             return
@@ -346,7 +352,7 @@ class Steps:
             self._recorder.active = False
             return
         groups = self._governor.next_groups() if self._watching else ()
-        if groups or self._attachment.installed or self._close_handles:
+        if groups or self._closely:
             self._attachment.end_step()
             self._recorder.active = self._watching
             self._attachment.install(groups)

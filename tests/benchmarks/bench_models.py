@@ -27,8 +27,8 @@ def lstm() -> Trial:
 
 
 def mlp() -> Trial:
-    """Twenty layers, 64 wide, 256 rows: a step of a few milliseconds."""
-    return _classifier(MLP(depth=20), torch.randn(256, 64))
+    """Twenty layers, 64 wide, 512 rows: a step of a few milliseconds."""
+    return _classifier(MLP(depth=20), torch.randn(512, 64))
 
 
 def _classifier(model: nn.Module, inputs: torch.Tensor) -> Trial:
