@@ -25,6 +25,9 @@ MAX_PASSES = 64
 _COLD = 2.0
 """What code at the end of a step costs, relative to the time inside it: it finds the caches cold and leaves them so."""
 
+_PLANNED = 0.75
+"""Share of the budget that is planned with; the rest is for what cannot be measured from inside."""
+
 _NOTHING: frozenset[Group] = frozenset()
 _REFRESH_EVERY = 50
 _MAX_CADENCE = 1000
@@ -49,7 +52,7 @@ class Governor:
     """
 
     def __init__(self, budget: float, every: int | None, groups: Iterable[Group]) -> None:
-        self._budget = budget
+        self._budget = _PLANNED * budget
         self._every = every
         self._last: dict[Group, int] = dict.fromkeys(groups, -_MAX_CADENCE)
         self._costs: dict[Group, deque[float]] = {group: deque(maxlen=5) for group in ("boundary", "norm", *self._last)}
@@ -202,7 +205,7 @@ class PassGovernor:
     """
 
     def __init__(self, budget: float, every: int | None) -> None:
-        self._budget = budget
+        self._budget = _PLANNED * budget
         self._every = every
         self._bare: deque[float] = deque(maxlen=MEASURED_STEPS)
         self._costs: deque[float] = deque(maxlen=5)

@@ -280,6 +280,9 @@ class Steps:
 
     def _optimizer_stepped(self, optimizer: Any) -> None:
         self._waiting_for[id(optimizer)] += 1
+        if len(self._waiting_for) == 1:
+            self._end()
+            return
         self._stepped.add(id(optimizer))
         most = max(self._waiting_for.values())
         if all(key in self._stepped or most - count > _PATIENCE for key, count in self._waiting_for.items()):

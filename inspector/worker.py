@@ -15,8 +15,8 @@ from deepseek.inspector.recorder import Recorder
 
 Listener = Callable[[Sequence[StepRecord]], None]
 
-PACE_S = 0.1
-"""Steps are gathered this long, so that files and browsers see at most ten batches a second."""
+PACE_S = 0.2
+"""Steps are gathered this long, so that files and browsers see at most five batches a second."""
 
 QUEUE_STEPS = 2000
 """Steps that may wait; beyond that the oldest are dropped and counted."""
