@@ -25,10 +25,13 @@ MAX_PASSES = 64
 _COLD = 2.0
 """What code at the end of a step costs, relative to the time inside it: it finds the caches cold and leaves them so."""
 
-_PLANNED = 0.75
+_PLANNED = 0.9
 """Share of the budget that is planned with; the rest is for what cannot be measured from inside."""
 
 _NOTHING: frozenset[Group] = frozenset()
+_LONGEST_PAUSE = 200
+"""Steps after which a group is observed even if what every step costs leaves nothing for it."""
+
 _REFRESH_EVERY = 50
 _MAX_CADENCE = 1000
 _LARGEST_FACTOR = 3.0
@@ -134,15 +137,21 @@ class Governor:
         estimate = self._estimate
         since = {group: self._steps - last for group, last in self._last.items()}
         starting = self._steps < FIRST_STEPS
-        due = [group for group, cadence in estimate.cadences.items() if starting or since[group] >= cadence]
+        due = [
+            group
+            for group, cadence in estimate.cadences.items()
+            if starting or since[group] >= min(cadence, _LONGEST_PAUSE)
+        ]
         if not due:
-            self.next_due = min((last + estimate.cadences[group] for group, last in self._last.items()), default=0)
+            longest = (last + min(estimate.cadences[group], _LONGEST_PAUSE) for group, last in self._last.items())
+            self.next_due = min(longest, default=0)
             return _NOTHING
         reserved = estimate.always_ms * (WINDOW - len(self._ledger))
         room = self._budget * estimate.bare_ms * WINDOW - sum(self._ledger) - reserved
         chosen: set[Group] = set()
         for group in sorted(due, key=lambda group: -since[group] / estimate.cadences[group]):
-            if estimate.costs[group] <= room and not (group == "function" and since[group] < BURST_EVERY):
+            affordable = estimate.costs[group] <= room or since[group] >= _LONGEST_PAUSE
+            if affordable and not (group == "function" and since[group] < BURST_EVERY):
                 chosen.add(group)
                 room -= estimate.costs[group]
         if not chosen:

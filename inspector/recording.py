@@ -89,7 +89,7 @@ class LiveRecording(Recording, Protocol):
     """A recording that is still growing."""
 
     def subscribe(self, listener: Callable[[Sequence[StepRecord]], None]) -> Callable[[], None]:
-        """Call ``listener`` with each new batch of steps, at most ten times a second, from the store's thread.
+        """Call ``listener`` with each new batch of steps, at most five times a second, from the store's thread.
 
         The first batch follows the last step that ``records()`` yields when called inside the listener's first call;
         a batch may repeat steps that the caller has read already: compare step numbers. An empty batch is sent once

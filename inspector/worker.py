@@ -51,7 +51,7 @@ class Worker:
         store: Receives every step.
         judge: Maps a step to the findings it gives rise to.
         recorder: Is told about failures.
-        on_idle: Called about ten times a second.
+        on_idle: Called about five times a second.
 
     Attributes:
         dropped: Steps that were lost because the queue was full.

@@ -25,8 +25,8 @@ CHUNK = 5
 """Steps of one turn."""
 
 MODELS = {
-    "gpt_6x256_8x128_tokens": (gpt, 60),
-    "resnet18_32x3x32x32": (resnet, 60),
+    "gpt_6x256_8x128_tokens": (gpt, 40),
+    "resnet18_32x3x32x32": (resnet, 40),
     "lstm_2x128_64x32": (lstm, 120),
     "mlp_20x64": (mlp, 400),
 }

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).parent
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 NAMES = ("summary", "overhead", "windows")
 
 
@@ -22,27 +21,38 @@ def main(names: list[str]) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(result, indent=2) + "\n")
         print(json.dumps(result, indent=2))
-        if name == "overhead":
-            quote()
+    quote()
 
 
 def quote() -> None:
-    """Bring the README's table of overheads up to date."""
-    results = json.loads((HERE / "results" / "overhead.json").read_text())["results"]
-    names = list(dict.fromkeys(name for tools in results.values() for name in tools if name != "bare"))
+    """Bring the README's tables up to date."""
+    _write_table("bench", "overhead", ("ratio", "quartile_low", "quartile_high"))
+    _write_table("windows", "windows", ("median", "percentile_95"))
+
+
+def _write_table(mark: str, name: str, numbers: tuple[str, ...]) -> None:
+    path = HERE / "results" / f"{name}.json"
+    if not path.exists():
+        return
+    results = json.loads(path.read_text())["results"]
+    rows = list(dict.fromkeys(row for tools in results.values() for row in tools if isinstance(tools[row], dict)))
     lines = ["| | " + " | ".join(results) + " |", "|---" * (len(results) + 1) + "|"]
     lines += [
-        f"| {name} | " + " | ".join(_cell(tools.get(name)) for tools in results.values()) + " |" for name in names
+        f"| {row} | " + " | ".join(_cell(tools.get(row), numbers) for tools in results.values()) + " |"
+        for row in rows
+        if row != "bare"
     ]
     readme = HERE.parents[1] / "README.md"
-    before, rest = readme.read_text().split(BEGIN)
-    readme.write_text(before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + rest.split(END)[1])
+    begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
+    before, rest = readme.read_text().split(begin)
+    readme.write_text(before + begin + "\n" + "\n".join(lines) + "\n" + end + rest.split(end)[1])
 
 
-def _cell(result) -> str:
+def _cell(result, numbers: tuple[str, ...]) -> str:
     if result is None:
         return ""
-    return f"{result['ratio']:.2f} ({result['quartile_low']:.2f}-{result['quartile_high']:.2f})"
+    first, *others = (f"{result[number]:.2f}" for number in numbers)
+    return f"{first} ({'-'.join(others)})"
 
 
 def _load(name):

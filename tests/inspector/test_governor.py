@@ -70,9 +70,10 @@ def test_the_budget_is_used_and_not_only_kept():
 
 
 def test_the_first_step_is_observed_and_a_costly_model_seldom_again():
-    observed, _ = simulate(Governor(0.05, None, COSTS), 50, 0.5, COSTS)
+    observed, _ = simulate(Governor(0.05, None, COSTS), 1000, 0.5, COSTS)
     assert observed[0] == set(COSTS)
-    assert sum(map(len, observed[1:])) <= 3
+    assert sum(map(len, observed[1:50])) <= 3
+    assert 4 * 3 <= sum(map(len, observed[1:])) <= 4 * 20
 
 
 def test_one_unlucky_measurement_does_not_shut_a_group_out():
@@ -112,7 +113,7 @@ def test_passes_keep_their_own_budget():
         observed += wanted
         governor.add(10.0 + wanted, float(wanted), observed=wanted)
         governor.end_step()
-    assert observed * 1.0 / (1000 * 10.0) == pytest.approx(0.0375, rel=0.15)
+    assert 0.025 < observed * 1.0 / (1000 * 10.0) <= 0.05
 
 
 def test_a_long_generation_is_observed_a_bounded_number_of_times():
