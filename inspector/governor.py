@@ -74,7 +74,7 @@ class Governor:
 
         Args:
             step: Its number.
-            timing: Its duration; NaN for the first one.
+            timing: Its duration; NaN for the first one, and for the first one after a pause.
             spent: Milliseconds spent by each group of probes.
             groups: The groups that were observed.
             background_ms: CPU time that the worker used meanwhile.
@@ -87,11 +87,12 @@ class Governor:
         self._costs["boundary"].append(boundary)
         if "norm" in spent:
             self._costs["norm"].append(spent["norm"])
+        if step:
+            probes = self._estimate.outside * (timing.inspector_ms - boundary)
+            self._ledger.append(_COLD * boundary + probes + background_ms)
+            self._background.append(background_ms)
         if isnan(timing.wall_ms):
             return
-        probes = self._estimate.outside * (timing.inspector_ms - boundary)
-        self._ledger.append(_COLD * boundary + probes + background_ms)
-        self._background.append(background_ms)
         self._timings.append(timing)
         if self._every is None and (self._steps < 3 * FIRST_STEPS or self._steps % _REFRESH_EVERY == 0):
             self._estimate = self._new_estimate()

@@ -44,6 +44,19 @@ def test_plain(mlp, tmp_path):
             assert norm == pytest.approx(sum((part**2).sum() for part in parts) ** 0.5, rel=1e-5)
 
 
+def test_what_changes_parameters_between_steps_is_no_part_of_an_update(mlp, tmp_path):
+    optimizer = torch.optim.SGD(mlp.parameters(), lr=0.1)
+    with inspect(mlp, optimizer, every=1, run=tmp_path / "x.dsrun") as session, Witness(mlp, [optimizer]) as witness:
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss_of(mlp, *batch()).backward()
+            optimizer.step()
+            with torch.no_grad():
+                for parameter in mlp.parameters():
+                    parameter.mul_(0.5)
+        assert witness.differences(session, UPDATE) == []
+
+
 def test_batch_norm_and_in_place_rectifiers(tmp_path):
     torch.manual_seed(0)
     model = CNN()
