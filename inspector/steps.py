@@ -307,6 +307,7 @@ class Steps:
                 return
             self._accounts.settle()
         else:
+            self._attachment.has_observed = True
             self._accounts.add(self._pending(bare, bool(installed)), installed)
         if bare.gradient_norm is math.inf:
             self._governor.alarm()

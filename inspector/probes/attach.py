@@ -50,6 +50,11 @@ class Attachment:
         recorder: Receives what the probes see.
         kinds: Which kinds of rows are wanted, ``unit`` for unit counts.
         sites: Which modules are wanted.
+
+    Attributes:
+        groups: The groups of probes there are.
+        installed: Those that are installed now.
+        has_observed: Whether a step has ended under observation.
     """
 
     def __init__(self, model: nn.Module, recorder: Recorder, kinds: Sequence[str], sites: SiteFilter) -> None:
@@ -57,6 +62,7 @@ class Attachment:
         self.kinds = recorder.kinds = frozenset(kinds)
         self.groups = tuple(group for group, own in KINDS_OF_GROUP.items() if own & self.kinds)
         self.installed: frozenset[Group] = frozenset()
+        self.has_observed = False
         self.functions = FunctionProbe(recorder)
         self._model = weakref.ref(model)
         self._filter = sites
@@ -167,7 +173,8 @@ class Attachment:
 
     def _is_compiled(self) -> bool:
         """Whether the hooks on modules were compiled away: they cost nothing then, but removing them recompiles."""
-        return bool(self._module_handles) and not self.recorder.saw_outputs and compiled_frames() > 0
+        unseen = self.has_observed and not self.recorder.saw_outputs
+        return bool(self._module_handles) and unseen and compiled_frames() > 0
 
     def _hook_modules(self, groups: Collection[Group]) -> None:
         if "function" in groups and (model := self._model()) is not None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.overrides import _len_torch_function_stack, _pop_mode
 
 import deepseek
 from deepseek import RunFileError
@@ -60,7 +61,7 @@ STAGES = {
         "Attachment._follow_changes",
     ),
     "inspector.governor": ("Governor.add", "Governor.next_groups", "Governor.wants_norm", "PassGovernor.observe_next"),
-    "inspector.passes": ("Passes.begin", "Passes.end", "Passes.end_step", "Passes.take_ms"),
+    "inspector.passes": ("Passes.begin", "Passes.end", "Passes.end_step"),
     "inspector.interruption": (
         "Interruption.forward_runs",
         "Interruption.forward_ended",
@@ -74,12 +75,13 @@ STAGES = {
         "start_transfer",
         "square_sums",
         "PendingStep",
-        "Timing",
+        "BareStep",
         "Steps._on_forward",
         "Steps._after_forward",
         "Steps._before_update",
         "Steps._after_update",
         "Steps._end",
+        "Steps._close_books",
         "Steps._pending",
         "Steps._prepare_next",
         "Steps._optimizer_stepped",
@@ -91,6 +93,14 @@ STAGES = {
         "Steps.times_stepped",
         "Steps.fail",
         "Steps.close",
+    ),
+    "inspector.accounts": (
+        "Timing",
+        "Accounts.note",
+        "Accounts.add",
+        "Accounts.settle",
+        "Accounts.log",
+        "Accounts.release",
     ),
     "inspector.worker": (
         "to_record",
@@ -115,6 +125,13 @@ REMOVAL = ("FunctionProbe.stop", "Attachment.remove", "Attachment.close", "Steps
 """What takes the hooks off: when just that fails, they stay, and record nothing."""
 
 PLACES = [(module, name) for module, names in STAGES.items() for name in names]
+
+
+@pytest.fixture(autouse=True)
+def no_mode_is_left_for_other_tests():
+    yield
+    while _len_torch_function_stack():
+        _pop_mode()
 
 
 def raises(error):
