@@ -253,8 +253,10 @@ def test_training_does_not_notice(module, name, fault, bare, tmp_path, monkeypat
     assert len(watched) == len(bare)
     assert all(torch.equal(a, b) for a, b in zip(watched, bare, strict=True))
     assert hooks(model) == 0 or name in REMOVAL
-    messages = [record.getMessage() for record in caplog.records]
-    assert len(messages) == len(set(messages))
+    # The fault is in the class: the worker of a session that another test left open says so as well, in its own thread.
+    said = [(record.thread, record.getMessage()) for record in caplog.records]
+    assert len(said) == len(set(said))
+    messages = [message for _, message in said]
     assert all("Your training is not affected" in message for message in messages)
     assert thread_errors == []
     with pytest.MonkeyPatch.context():
