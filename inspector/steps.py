@@ -18,8 +18,8 @@ from deepseek.inspector.governor import Governor
 from deepseek.inspector.interruption import Interruption
 from deepseek.inspector.passes import Passes
 from deepseek.inspector.probes.attach import Attachment
+from deepseek.inspector.probes.boundary import BoundaryHook
 from deepseek.inspector.probes.gradient import gradients_of
-from deepseek.inspector.probes.probe import Probe
 from deepseek.inspector.record import Event
 from deepseek.inspector.recorder import Recorder
 from deepseek.inspector.scaling import listen
@@ -155,11 +155,14 @@ class Steps:
 
     def _hook_boundaries(self) -> None:
         if (model := self._model()) is not None:
-            before, after = BoundaryHook(self, self._on_forward), BoundaryHook(self, self._after_forward)
+            before, after = (
+                self._boundary(self._on_forward),
+                self._boundary(self._after_forward),
+            )
             self._handles.append(model.register_forward_pre_hook(before, with_kwargs=True))
             self._handles.append(model.register_forward_hook(after))
         for optimizer in self._living_optimizers():
-            self._handles.append(optimizer.register_step_post_hook(BoundaryHook(self, self._after_update)))
+            self._handles.append(optimizer.register_step_post_hook(self._boundary(self._after_update)))
 
     def _hook_closely(self, wanted: bool) -> None:
         """Follow what happens within a step, or only where steps end: every hook that is called costs.
@@ -169,11 +172,14 @@ class Steps:
         closely = wanted or self._always_closely
         if closely and not self._closely:
             for optimizer in self._living_optimizers():
-                hook = BoundaryHook(self, self._before_update)
+                hook = self._boundary(self._before_update)
                 self._close_handles.append(optimizer.register_step_pre_hook(hook))
         elif self._closely and not closely:
             _remove(self._close_handles)
         self._closely = closely
+
+    def _boundary(self, action: Callable[..., None]) -> BoundaryHook:
+        return BoundaryHook(self._recorder, self.fail, action)
 
     def _living_optimizers(self) -> list[torch.optim.Optimizer]:
         return [optimizer for reference in self._optimizers if (optimizer := reference()) is not None]
@@ -185,7 +191,7 @@ class Steps:
         self.release()
         self._prepare_next()
         self._remove_hooks()
-        counting = BoundaryHook(self, self._count)
+        counting = self._boundary(self._count)
         optimizer = self._optimizers[-1]() if self._optimizers else None
         if optimizer is not None:
             self._handles.append(optimizer.register_step_post_hook(counting))
@@ -323,6 +329,7 @@ class Steps:
             self._measured.clear()
         scalars, self._scalars = self._scalars, {}
         self._stepped.clear()
+        self._recorder.inverse_scale = None
         return BareStep(self.count, time(), wall_ms, norm, scalars)
 
     def _pending(self, bare: BareStep, observed: bool) -> PendingStep:
@@ -346,7 +353,6 @@ class Steps:
             gradient_norm=bare.gradient_norm,
         )
         recorder.discard()
-        recorder.inverse_scale = None
         return pending
 
     def _prepare_next(self) -> None:
@@ -361,30 +367,6 @@ class Steps:
             self._recorder.active = self._watching
             self._attachment.install(groups)
             self._hook_closely(bool(groups))
-
-
-class BoundaryHook(Probe):
-    """A hook that marks where steps begin and end; it runs on every step, observed or not."""
-
-    group = "boundary"
-
-    def __init__(self, steps: Steps, action: Callable[..., None]) -> None:
-        super().__init__(steps._recorder, 0)
-        self.steps = steps
-        self.action = action
-
-    def __call__(self, *args: Any) -> None:
-        """Run the action; after an error the inspector is off."""
-        if torch.compiler.is_compiling() or not self.enabled:
-            return
-        start, before = perf_counter_ns(), self.recorder.total_ns
-        try:
-            self.action(*args)
-        except Exception as error:  # noqa: BLE001 - whatever fails inside us must not reach training
-            self.enabled = False
-            self.steps.fail(error)
-        by_others = self.recorder.total_ns - before
-        self.recorder.charge("boundary", perf_counter_ns() - start - by_others)
 
 
 class _Scaling:

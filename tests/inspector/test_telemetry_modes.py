@@ -134,6 +134,23 @@ def test_a_loss_scaler_leaves_no_trace_in_the_gradients(mlp, unscale_first, tmp_
         assert witness.differences(session, EVERYTHING) == []
 
 
+def test_a_scale_is_forgotten_with_its_step_also_when_that_was_not_observed(mlp, tmp_path):
+    optimizer = torch.optim.SGD(mlp.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**12)
+    with inspect(mlp, optimizer, every=2, run=tmp_path / "x.dsrun") as session, Witness(mlp, [optimizer]) as witness:
+        for step in range(3):
+            optimizer.zero_grad()
+            loss = loss_of(mlp, *batch())
+            if step == 1:
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+            else:
+                loss.backward()
+                optimizer.step()
+        witness.rows = {key: row for key, row in witness.rows.items() if key[1] != 1}
+        assert witness.differences(session, (*FORWARD, *BACKWARD)) == []
+
+
 def test_a_skipped_step_is_an_event_and_no_alarm(mlp, tmp_path):
     optimizer = torch.optim.SGD(mlp.parameters(), lr=0.1)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**4)
