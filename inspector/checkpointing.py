@@ -1,20 +1,15 @@
 """Tells activation checkpointing apart from evaluation: the reentrant kind trains without gradients."""
 
-import sys
-from types import FrameType
+from itertools import islice
 
 from torch.utils.checkpoint import CheckpointFunction
+
+from deepseek.inspector.frames import calling_frames
 
 _NEARBY_FRAMES = 16
 
 
 def is_checkpointing() -> bool:
     """Whether the forward that begins now is a reentrant checkpoint, which trains without gradients."""
-    frame: FrameType | None = sys._getframe()
-    for _ in range(_NEARBY_FRAMES):
-        if frame is None:
-            return False
-        if frame.f_code is CheckpointFunction.forward.__code__:
-            return True
-        frame = frame.f_back
-    return False
+    code = CheckpointFunction.forward.__code__
+    return any(frame.f_code is code for frame in islice(calling_frames(), _NEARBY_FRAMES))

@@ -1,14 +1,14 @@
 """Notices that a step was cut short, by Ctrl-C or an error, so that its rows do not mix with those of the next try."""
 
-import sys
 import threading
 from contextlib import suppress
-from types import FrameType
 from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch._C import _current_graph_task_id as current_graph_task_id
+
+from deepseek.inspector.frames import calling_frames
 
 Stage = Literal["forward", "backward", "update"]
 
@@ -99,9 +99,5 @@ def _is_stepping(optimizer: torch.optim.Optimizer) -> bool:
 
 def _calls(method: Any, owner: object) -> int:
     """How many calls of a method of ``owner`` are in progress in this thread."""
-    frame: FrameType | None = sys._getframe()
-    code, calls = getattr(method, "__code__", None), 0
-    while frame is not None:
-        calls += frame.f_code is code and frame.f_locals.get("self") is owner
-        frame = frame.f_back
-    return calls
+    code = getattr(method, "__code__", None)
+    return sum(frame.f_code is code and frame.f_locals.get("self") is owner for frame in calling_frames())

@@ -5,7 +5,7 @@ Everything here is plain, immutable data: numbers, strings and numpy arrays, nev
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +21,7 @@ TensorKind = Literal[
     "generate_activation",
 ]
 
-TENSOR_KINDS: tuple[TensorKind, ...] = (
-    "activation",
-    "activation_gradient",
-    "gradient",
-    "applied_gradient",
-    "parameter",
-    "update",
-    "eval_activation",
-    "generate_activation",
-)
+TENSOR_KINDS: tuple[TensorKind, ...] = get_args(TensorKind)
 """Kinds of frames that hold one summary row per observed tensor.
 
 ``gradient`` is what has accumulated after each backward pass (``call`` counts them), free of any loss scale;

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from deepseek.compose import inspect
 from deepseek.errors import DeepseekError
 from deepseek.inspector import Session
+from deepseek.inspector.frames import calling_frames
 from deepseek.inspector.rules import Judge, Rule
 from deepseek.inspector.session import check_options
 from deepseek.inspector.sites import SiteFilter
@@ -157,9 +158,5 @@ def caller(kind: type[T]) -> T | None:
 
     Frameworks hand their callbacks less than themselves, and not everything can be done with what they hand over.
     """
-    frame = sys._getframe(1)
-    while frame is not None:
-        if isinstance(found := frame.f_locals.get("self"), kind):
-            return found
-        frame = frame.f_back  # type: ignore[assignment]
-    return None
+    selves = (frame.f_locals.get("self") for frame in calling_frames())
+    return next((found for found in selves if isinstance(found, kind)), None)

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { inconsistency } from "../src/consistent";
 import { Store } from "../src/store";
 import widget from "../src/widget";
+import { seeded } from "./random";
 
 type Json = unknown;
 
@@ -88,16 +89,6 @@ function brokenPayload(random: () => number): DataView {
   return whole;
 }
 
-/** A small generator of random numbers (mulberry32), so that every failure can be repeated. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 const warn = vi.spyOn(console, "warn");
 beforeEach(() => void warn.mockReset());

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { decodeArrays } from "../src/decode";
 import type { Increment, Snapshot } from "../src/generated/messages";
 import { Store } from "../src/store";
+import { seeded } from "./random";
 
 const header = { state: "running", step: 3, observed: 3, steps_per_second: null, overhead: null, dropped: 0, scalar: null } as const;
 
@@ -87,7 +88,7 @@ describe("Store", () => {
 
   it("survives ten thousand damaged messages", () => {
     const store = new Store();
-    const random = mulberry(1);
+    const random = seeded(1);
     for (let i = 0; i < 10_000; i += 1) {
       const [message, payload] = i % 2 ? snapshot(i, [0, 2], [1, 2]) : increment(i, [2], [2]);
       const text = JSON.stringify(message);
@@ -108,13 +109,3 @@ describe("Store", () => {
     expect(store.state === null || store.state.steps.length <= 3).toBe(true);
   });
 });
-
-function mulberry(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
