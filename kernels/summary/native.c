@@ -7,6 +7,7 @@
 
 #include "live_rows.h"
 #include "sets.h"
+#include "shared.h"
 #include "tensors.h"
 
 /* Getting the lock back may take a busy thread's whole switch interval: worth it only for what takes long itself. */
@@ -59,14 +60,14 @@ static void *as_address(PyObject *number, Py_ssize_t numel)
 static PyObject *as_row(const void *x, Py_ssize_t numel, Dtype dtype)
 {
     double row[COLUMN_COUNT];
-    WITHOUT_GIL(numel, chosen->summarize(x, (size_t)numel, dtype, row));
+    WITHOUT_GIL(numel, summarize_shared(x, (size_t)numel, dtype, row));
     return PyBytes_FromStringAndSize((const char *)row, sizeof row);
 }
 
 static PyObject *as_two_rows(const void *new, void *old, Py_ssize_t numel, Dtype dtype)
 {
     double row[COLUMN_COUNT], change[COLUMN_COUNT];
-    WITHOUT_GIL(numel, chosen->summarize_update(new, old, (size_t)numel, dtype, row, change));
+    WITHOUT_GIL(numel, summarize_update_shared(new, old, (size_t)numel, dtype, row, change));
     return Py_BuildValue("(y#y#)", (char *)row, (Py_ssize_t)sizeof row, (char *)change, (Py_ssize_t)sizeof change);
 }
 
@@ -117,7 +118,7 @@ static double sum_squares(const Dense *tensors, Py_ssize_t count)
 {
     double sum = 0;
     for (Py_ssize_t i = 0; i < count; i++)
-        sum += chosen->square_sum(start_of(&tensors[i]), (size_t)tensors[i].numel, tensors[i].dtype);
+        sum += square_sum_shared(start_of(&tensors[i]), (size_t)tensors[i].numel, tensors[i].dtype);
     return sum;
 }
 
@@ -167,6 +168,24 @@ static PyObject *connect(PyObject *module, PyObject *const *arguments, Py_ssize_
     Py_RETURN_NONE;
 }
 
+/* The addresses of GOMP_parallel, omp_get_max_threads, omp_get_thread_num and omp_get_num_threads. */
+static PyObject *share_threads(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    void *found[4];
+    (void)module;
+    if (!expect_arguments(count, 4))
+        return NULL;
+    for (int i = 0; i < 4; i++)
+        found[i] = as_address(arguments[i], 1);
+    if (PyErr_Occurred())
+        return NULL;
+    memcpy(&openmp.max_threads, &found[1], sizeof found[1]);
+    memcpy(&openmp.thread_num, &found[2], sizeof found[2]);
+    memcpy(&openmp.num_threads, &found[3], sizeof found[3]);
+    memcpy(&openmp.parallel, &found[0], sizeof found[0]);
+    Py_RETURN_NONE;
+}
+
 static PyObject *square_sum(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
     double sum = 0;
@@ -178,7 +197,7 @@ static PyObject *square_sum(PyObject *module, PyObject *const *arguments, Py_ssi
     const void *x = as_address(arguments[0], numel);
     if (PyErr_Occurred())
         return NULL;
-    WITHOUT_GIL(numel, sum = chosen->square_sum(x, (size_t)numel, dtype));
+    WITHOUT_GIL(numel, sum = square_sum_shared(x, (size_t)numel, dtype));
     return PyFloat_FromDouble(sum);
 }
 
@@ -250,6 +269,9 @@ static int choose(PyObject *module)
 {
     (void)module;
     choose_best();
+#ifndef _WIN32
+    pthread_atfork(NULL, NULL, forget_threads);
+#endif
     return 0;
 }
 
@@ -260,6 +282,9 @@ static PyMethodDef METHODS[] = {
      "summarize_update(new_address, old_address, numel, dtype_code) -> the columns of new, and of new - old"},
     {"connect", (PyCFunction)(void (*)(void))connect, METH_FASTCALL,
      "connect(Tensor, Parameter, strided, is_neg, exchange_table): needed by the three below"},
+    {"share_threads", (PyCFunction)(void (*)(void))share_threads, METH_FASTCALL,
+     "share_threads(GOMP_parallel, omp_get_max_threads, omp_get_thread_num, omp_get_num_threads): the addresses of the "
+     "OpenMP whose threads long reads are shared among"},
     {"summarize_tensor", summarize_tensor, METH_O,
      "summarize_tensor(tensor) -> as summarize, None if the tensor cannot be read in place"},
     {"update_tensor", (PyCFunction)(void (*)(void))update_tensor, METH_FASTCALL,

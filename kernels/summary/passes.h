@@ -46,43 +46,39 @@ TARGET static void NAME(add_block)(Moments *all, const void *x, int n, Dtype dty
     merge(all, &block);
 }
 
-TARGET static void NAME(summarize)(const void *x, size_t numel, Dtype dtype, double *row)
+/* Adds the elements [start, end) to the summary. */
+TARGET static void NAME(summarize)(const void *x, size_t start, size_t end, Dtype dtype, Moments *all)
 {
     _Alignas(64) double buffer[BLOCK];
-    Moments all = NOTHING;
-    for (size_t start = 0; start < numel; start += BLOCK) {
-        const int n = numel - start < BLOCK ? (int)(numel - start) : BLOCK;
-        NAME(add_block)(&all, NAME(load)(x, start, n, dtype, buffer), n, dtype);
+    for (; start < end; start += BLOCK) {
+        const int n = end - start < BLOCK ? (int)(end - start) : BLOCK;
+        NAME(add_block)(all, NAME(load)(x, start, n, dtype, buffer), n, dtype);
     }
-    write_row(&all, numel, row);
 }
 
-/* Summaries of new and of new - old; afterwards old holds what new holds. In small pieces, so that
+/* Adds new to one summary and new - old to another; afterwards old holds what new holds. In small pieces, so that
    memory delivers the next one while one is computed. */
-TARGET static void NAME(summarize_update)(const void *new, void *old, size_t numel, Dtype dtype, double *row,
-                                          double *change)
+TARGET static void NAME(summarize_update)(const void *new, void *old, size_t start, size_t end, Dtype dtype,
+                                          Moments *values, Moments *changes)
 {
     _Alignas(64) double buffer[CHUNK], other[CHUNK];
     const size_t size = ELEMENT_BYTES[dtype];
-    Moments values = NOTHING, changes = NOTHING;
-    for (size_t start = 0; start < numel; start += CHUNK) {
-        const int n = numel - start < CHUNK ? (int)(numel - start) : CHUNK;
+    for (; start < end; start += CHUNK) {
+        const int n = end - start < CHUNK ? (int)(end - start) : CHUNK;
         const void *x = NAME(load)(new, start, n, dtype, buffer);
         const void *before = NAME(load)(old, start, n, dtype, other);
-        NAME(add_block)(&values, x, n, dtype);
-        NAME(add_block)(&changes, NAME(subtract)(x, before, n, dtype, other), n, dtype);
+        NAME(add_block)(values, x, n, dtype);
+        NAME(add_block)(changes, NAME(subtract)(x, before, n, dtype, other), n, dtype);
         memmove((char *)old + start * size, (const char *)new + start * size, (size_t)n * size);
     }
-    write_row(&values, numel, row);
-    write_row(&changes, numel, change);
 }
 
-TARGET static double NAME(square_sum)(const void *x, size_t numel, Dtype dtype)
+TARGET static double NAME(square_sum)(const void *x, size_t start, size_t end, Dtype dtype)
 {
     _Alignas(64) double buffer[CHUNK];
     double sum = 0;
-    for (size_t start = 0; start < numel; start += CHUNK) {
-        const int n = numel - start < CHUNK ? (int)(numel - start) : CHUNK;
+    for (; start < end; start += CHUNK) {
+        const int n = end - start < CHUNK ? (int)(end - start) : CHUNK;
         const void *chunk = NAME(load)(x, start, n, dtype, buffer);
         sum += dtype == FLOAT64 ? JOIN(squares, double, SET)(chunk, n) : JOIN(squares, float, SET)(chunk, n);
     }

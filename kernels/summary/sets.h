@@ -68,9 +68,10 @@ static int always(void)
 typedef struct {
     const char *name;
     int (*is_available)(void);
-    void (*summarize)(const void *x, size_t numel, Dtype dtype, double *row);
-    void (*summarize_update)(const void *new, void *old, size_t numel, Dtype dtype, double *row, double *change);
-    double (*square_sum)(const void *x, size_t numel, Dtype dtype);
+    void (*summarize)(const void *x, size_t start, size_t end, Dtype dtype, Moments *all);
+    void (*summarize_update)(const void *new, void *old, size_t start, size_t end, Dtype dtype, Moments *values,
+                             Moments *changes);
+    double (*square_sum)(const void *x, size_t start, size_t end, Dtype dtype);
     void (*count_units)(const Activations *activations, int32_t *active, int32_t *saturated);
 } InstructionSet;
 
