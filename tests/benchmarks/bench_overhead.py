@@ -19,6 +19,8 @@ import deepseek
 from deepseek.inspector.session import WATCHED_KINDS
 
 Step = Callable[[], None]
+Times = dict[str, list[float]]
+Ratios = dict[str, dict[str, float]]
 Watch = Callable[[nn.Module, torch.optim.Optimizer, Path], "contextlib.AbstractContextManager[Any]"]
 
 _WITHOUT_UNITS = [kind for kind in WATCHED_KINDS if kind != "unit"]
@@ -100,55 +102,73 @@ def run() -> dict[str, Any]:
 
 def _compare(make: Callable[[], Any], steps: int, rounds: int) -> dict[str, Any]:
     # The peers leave threads and cold caches behind, which would slow whoever comes next: a group of their own.
-    ours = _times(make, OURS, steps, rounds)
-    peers = _times(make, dict(_installed()), steps, rounds // 3)
-    result = {name: _ratio(measured, ours["bare"]) for name, measured in ours.items()}
-    result |= {name: _ratio(measured, peers["bare"]) for name, measured in peers.items() if name != "bare"}
+    ours, result = _measure(make, OURS, steps, rounds)
+    _, peers = _measure(make, dict(_installed()), steps, rounds // 3)
+    result |= {name: measured for name, measured in peers.items() if name != "bare"}
     if (torchlens := _torchlens(make, ours["bare"])) is not None:
         result["TorchLens trace (forward only, relative to the whole bare step)"] = torchlens
     return result
 
 
-def _times(make: Callable[[], Any], watchers: dict[str, Watch], steps: int, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds per step of each tool and of the bare step, by round; the order changes from round to round."""
+def _measure(make: Callable[[], Any], watchers: dict[str, Watch], steps: int, rounds: int) -> tuple[Times, Ratios]:
+    """Times of each tool and of the bare step, and their ratios.
+
+    Each has a copy of the model of its own, and where a copy lies in memory makes a few percent: so all run bare first.
+    """
+    contestants = {"bare": _bare} | watchers
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        contestants = {"bare": _bare} | watchers
-        blocks = {
-            name: stack.enter_context(_block(make, watch, Path(folder), steps)) for name, watch in contestants.items()
-        }
-        times: dict[str, list[float]] = {name: [] for name in blocks}
-        order = random.Random(0)
+        copies = {name: _Copy(make, steps) for name in contestants}
         gc.collect()
-        for index in range(rounds + 1):
-            for name in order.sample(list(blocks), len(blocks)):
-                elapsed = blocks[name]()
-                if index:
-                    times[name].append(elapsed)
+        bare = _times(copies, rounds)
+        for name, watch in contestants.items():
+            stack.enter_context(copies[name].watched(watch, Path(folder)))
+        times = _times(copies, rounds)
+    places = {name: median(a / b for a, b in zip(bare[name], bare["bare"], strict=True)) for name in contestants}
+    return times, {name: _ratio(times[name], times["bare"], places[name]) for name in contestants}
+
+
+def _times(copies: dict[str, "_Copy"], rounds: int) -> Times:
+    """Milliseconds per step of each copy, by round; the order changes from round to round."""
+    times: Times = {name: [] for name in copies}
+    order = random.Random(0)
+    for index in range(rounds + 1):
+        for name in order.sample(list(copies), len(copies)):
+            elapsed = copies[name].block()
+            if index:
+                times[name].append(elapsed)
     return times
 
 
-@contextlib.contextmanager
-def _block(make: Callable[[], Any], watch: Watch, folder: Path, steps: int) -> Iterator[Callable[[], float]]:
-    torch.manual_seed(0)
-    model, loss = make()
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
-    with watch(model, optimizer, folder) as settle:
+class _Copy:
+    """A contestant's own copy of the model."""
 
-        def step() -> None:
-            optimizer.zero_grad()
-            loss(model).backward()
-            optimizer.step()
+    def __init__(self, make: Callable[[], Any], steps: int) -> None:
+        torch.manual_seed(0)
+        self._model, self._loss = make()
+        self._optimizer = torch.optim.SGD(self._model.parameters(), lr=1e-3)
+        self._steps = steps
+        self._settle: Step = lambda: None
 
-        def block() -> float:
-            step()
-            started = time.perf_counter()
-            for _ in range(steps):
-                step()
-            elapsed = (time.perf_counter() - started) / steps
-            settle()
-            return elapsed * 1e3
+    @contextlib.contextmanager
+    def watched(self, watch: Watch, folder: Path) -> Iterator[None]:
+        """Have a tool watch the model."""
+        with watch(self._model, self._optimizer, folder) as self._settle:
+            yield
 
-        yield block
+    def block(self) -> float:
+        """Milliseconds per step, measured over several."""
+        self._step()
+        started = time.perf_counter()
+        for _ in range(self._steps):
+            self._step()
+        elapsed = (time.perf_counter() - started) / self._steps
+        self._settle()
+        return elapsed * 1e3
+
+    def _step(self) -> None:
+        self._optimizer.zero_grad()
+        self._loss(self._model).backward()
+        self._optimizer.step()
 
 
 def _installed() -> Iterator[tuple[str, Watch]]:
@@ -180,8 +200,8 @@ def _torchlens(make: Callable[[], Any], bare: list[float]) -> dict[str, float] |
     return _ratio(times, bare)
 
 
-def _ratio(measured: list[float], bare: list[float]) -> dict[str, float]:
-    paired = [m / b for m, b in zip(measured, bare, strict=False)]
+def _ratio(measured: list[float], bare: list[float], place: float = 1.0) -> dict[str, float]:
+    paired = [m / b / place for m, b in zip(measured, bare, strict=False)]
     low, _, high = quantiles(paired, n=4)
     return {
         "ms": round(median(measured), 3),
