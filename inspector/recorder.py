@@ -82,11 +82,14 @@ class Recorder:
         """Whether nothing was seen in the step in progress."""
         return not (self.rows or self.full_units or self.events)
 
-    def add(self, kind: TensorKind, site: int, call: int, tensor: torch.Tensor) -> None:
-        """Summarise ``tensor`` and keep the row, unless the step has too many of this kind already."""
-        if self.has_room(kind):
-            tensor = local(tensor)
-            self.add_row(kind, site, call, tensor, summarize_row(tensor))
+    def add(self, kind: TensorKind, site: int, call: int, tensor: torch.Tensor) -> Payload | None:
+        """Summarise ``tensor``, keep the row and return it, unless the step has too many of this kind already."""
+        if not self.has_room(kind):
+            return None
+        tensor = local(tensor)
+        payload = summarize_row(tensor)
+        self.add_row(kind, site, call, tensor, payload)
+        return payload
 
     def add_row(self, kind: TensorKind, site: int, call: int, tensor: torch.Tensor, payload: Payload) -> None:
         """Keep a row that was summarised already; ``tensor`` gives its layout."""
@@ -94,14 +97,14 @@ class Recorder:
         if layout is not None:
             self.rows[kind].append((site, call, layout.id, payload))
 
-    def add_gradient(self, kind: TensorKind, site: int, call: int, gradient: torch.Tensor) -> None:
-        """Summarise a gradient as it would be without a loss scale."""
+    def add_gradient(self, kind: TensorKind, site: int, call: int, gradient: torch.Tensor) -> Payload | None:
+        """Summarise a gradient as it would be without a loss scale, as ``add`` does."""
         self.on_backward()
         gradient = local(gradient)
         if self.inverse_scale is not None:
             with torch.no_grad():
                 gradient = gradient.detach() * self.inverse_scale
-        self.add(kind, site, call, gradient)
+        return self.add(kind, site, call, gradient)
 
     def has_room(self, kind: TensorKind) -> bool:
         """Whether the step in progress takes one more row of this kind; says once when there are too many."""

@@ -19,11 +19,10 @@ from deepseek.inspector.interruption import Interruption
 from deepseek.inspector.passes import Passes
 from deepseek.inspector.probes.attach import Attachment
 from deepseek.inspector.probes.boundary import BoundaryHook
-from deepseek.inspector.probes.gradient import gradients_of
 from deepseek.inspector.record import Event
 from deepseek.inspector.recorder import Recorder
 from deepseek.inspector.scaling import listen
-from deepseek.kernels.summary import square_sums, start_transfer
+from deepseek.kernels.summary import start_transfer
 
 _T = TypeVar("_T")
 _PATIENCE = 100
@@ -275,10 +274,9 @@ class Steps:
         if id(optimizer) in self._measured or not self._governor.wants_norm(self.count):
             return
         start = perf_counter_ns()
-        gradients = gradients_of(optimizer)
-        if gradients:
+        squares = self._attachment.square_sum_of_gradients(optimizer)
+        if squares is not None:
             self._measured.add(id(optimizer))
-            squares = square_sums(gradients)
             if getattr(optimizer, "grad_scale", None) is not None and self._recorder.inverse_scale is not None:
                 squares = squares * self._recorder.inverse_scale**2
             self._squares = squares if self._squares is None else self._squares + squares

@@ -19,7 +19,7 @@ from deepseek.inspector.probes.function import (
     StopProbe,
     compiled_frames,
 )
-from deepseek.inspector.probes.gradient import AppliedGradientProbe, GradientProbe
+from deepseek.inspector.probes.gradient import AppliedGradientProbe, GradientProbe, square_sum_of_gradients
 from deepseek.inspector.probes.probe import Probe
 from deepseek.inspector.probes.units import ActivationUnits, WeightUnitsProbe, bounds_of, layer_before
 from deepseek.inspector.probes.update import ParameterProbe
@@ -139,6 +139,12 @@ class Attachment:
             self._applied(optimizer)
         if "parameter" in self.installed:
             self._parameters(optimizer)
+
+    def square_sum_of_gradients(self, optimizer: torch.optim.Optimizer) -> float | torch.Tensor | None:
+        """Return the sum of squares of an optimizer's gradients, None without any."""
+        if "gradient" in self.installed:
+            return self._applied.square_sum(optimizer)
+        return square_sum_of_gradients(optimizer)
 
     def end_step(self) -> None:
         """Take the probes off this step's outputs, should anybody still hold them, and forget its gradients."""

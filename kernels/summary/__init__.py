@@ -6,7 +6,7 @@ from deepseek.kernels.summary.live_rows import count_live_rows
 from deepseek.kernels.summary.native import implementation
 from deepseek.kernels.summary.op import summarize_row, summarize_update_row
 from deepseek.kernels.summary.reference import reference_row
-from deepseek.kernels.summary.squares import square_sums
+from deepseek.kernels.summary.squares import square_sum_of, square_sums
 from deepseek.kernels.summary.summary import Summary, summarize
 from deepseek.kernels.summary.transfer import Transfer, start_transfer
 from deepseek.kernels.summary.units import Bounds, count_units
@@ -22,6 +22,7 @@ __all__ = [
     "count_units",
     "implementation",
     "reference_row",
+    "square_sum_of",
     "square_sums",
     "start_transfer",
     "summarize",
