@@ -2,6 +2,7 @@
 
 #define LANES 16
 #define EVERY ((__mmask16)0xffff)
+#define PAGE 1024 /* elements: the processor looks ahead by itself only within a page of memory */
 
 typedef struct {
     __m512 gaps, squares, low, high;
@@ -49,6 +50,8 @@ TARGET static int NAME(fast)(const float *x, int n, float shift_by, Moments *blo
     for (int i = 0; i < n;) {
         for (const int end = n - i < 128 * LANES ? n : i + 128 * LANES; i < end; i += 2 * LANES) {
             if (end - i >= 2 * LANES) {
+                _mm_prefetch((const char *)(x + i + PAGE), _MM_HINT_T0);
+                _mm_prefetch((const char *)(x + i + PAGE + LANES), _MM_HINT_T0);
                 add_lanes(&a, _mm512_loadu_ps(x + i), shift, EVERY);
                 add_lanes(&b, _mm512_loadu_ps(x + i + LANES), shift, EVERY);
             } else {
@@ -72,3 +75,4 @@ TARGET static int NAME(fast)(const float *x, int n, float shift_by, Moments *blo
 
 #undef LANES
 #undef EVERY
+#undef PAGE
