@@ -26,11 +26,11 @@ def main(names: list[str]) -> None:
 
 def quote() -> None:
     """Bring the README's tables up to date."""
-    _write_table("bench", "overhead", ("ratio", "quartile_low", "quartile_high"))
-    _write_table("windows", "windows", ("median", "percentile_95", "percentile_95_without_noise"))
+    _write_table("bench", "overhead", "{ratio:.2f} ({quartile_low:.2f}-{quartile_high:.2f})")
+    _write_table("windows", "windows", "{median:.2f} ({percentile_95:.2f}, {percentile_95_without_noise:.2f})")
 
 
-def _write_table(mark: str, name: str, numbers: tuple[str, ...]) -> None:
+def _write_table(mark: str, name: str, cell: str) -> None:
     path = HERE / "results" / f"{name}.json"
     if not path.exists():
         return
@@ -38,7 +38,9 @@ def _write_table(mark: str, name: str, numbers: tuple[str, ...]) -> None:
     rows = list(dict.fromkeys(row for tools in results.values() for row in tools if isinstance(tools[row], dict)))
     lines = ["| | " + " | ".join(results) + " |", "|---" * (len(results) + 1) + "|"]
     lines += [
-        f"| {row} | " + " | ".join(_cell(tools.get(row), numbers) for tools in results.values()) + " |"
+        f"| {row} | "
+        + " | ".join((cell.format(**tools[row]) if row in tools else "") for tools in results.values())
+        + " |"
         for row in rows
         if row != "bare"
     ]
@@ -46,13 +48,6 @@ def _write_table(mark: str, name: str, numbers: tuple[str, ...]) -> None:
     begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
     before, rest = readme.read_text().split(begin)
     readme.write_text(before + begin + "\n" + "\n".join(lines) + "\n" + end + rest.split(end)[1])
-
-
-def _cell(result, numbers: tuple[str, ...]) -> str:
-    if result is None:
-        return ""
-    first, *others = (f"{result[number]:.2f}" for number in numbers)
-    return f"{first} ({'-'.join(others)})"
 
 
 def _load(name):
