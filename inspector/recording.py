@@ -33,14 +33,15 @@ class Status:
     """Where a recording stands right now.
 
     Attributes:
-        state: ``running`` (steps arrive), ``closed`` (finished properly) or ``interrupted`` (never closed).
+        state: ``running`` (steps arrive), ``paused`` (training is held at the end of a step), ``closed`` (finished
+            properly) or ``interrupted`` (never closed).
         step: Number of steps recorded so far.
         steps_per_second: Over the last steps; NaN before the second one.
         overhead: None before it could be measured.
         dropped: Steps that were lost because the store could not keep up.
     """
 
-    state: Literal["running", "closed", "interrupted"]
+    state: Literal["running", "paused", "closed", "interrupted"]
     step: int
     steps_per_second: float
     overhead: Overhead | None

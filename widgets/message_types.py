@@ -1,13 +1,17 @@
-"""Types of the messages to the browser; generated from the schema by ``npm run generate``."""
+"""Everything that travels from Python to the browser. Arrays follow as one binary payload.
 
-# schema sha256: 23aa32486d83081d1a72f1cd87addeb258c02d8dcb690f959d0be164fa3114fb
+Generated from the schema by ``npm run generate``.
+"""
+
+# schema sha256: c58326262727be3c5cfe3750eef9c9d2a9d4a5d4d8e15939abbd0f98bf7416ba
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 Key = str
 Name = str
+SessionKey = str
 Text = str
 
 
@@ -16,6 +20,7 @@ class Setup(TypedDict):
 
     type: Literal["setup"]
     title: Name
+    session: NotRequired[SessionKey]
     meta: list[Fact]
     metrics: list[MetricInfo]
     documents: list[Chart]
@@ -49,9 +54,9 @@ class Increment(TypedDict):
 
 
 class Header(TypedDict):
-    """See `Header` in messages.schema.json."""
+    """See `Header` in the schema."""
 
-    state: Literal["running", "closed", "interrupted"]
+    state: Literal["running", "paused", "closed", "interrupted"]
     step: int
     observed: int
     steps_per_second: float | None
@@ -61,7 +66,7 @@ class Header(TypedDict):
 
 
 class OverheadInfo(TypedDict):
-    """See `OverheadInfo` in messages.schema.json."""
+    """See `OverheadInfo` in the schema."""
 
     share: float | None
     low: float | None
@@ -77,14 +82,14 @@ class Scalar(TypedDict):
 
 
 class Layer(TypedDict):
-    """See `Layer` in messages.schema.json."""
+    """See `Layer` in the schema."""
 
     name: Name
     type: Name
 
 
 class MetricInfo(TypedDict):
-    """See `MetricInfo` in messages.schema.json."""
+    """See `MetricInfo` in the schema."""
 
     name: Key
     title: Name
@@ -101,7 +106,7 @@ class MetricRows(TypedDict):
 
 
 class FlowSite(TypedDict):
-    """See `FlowSite` in messages.schema.json."""
+    """See `FlowSite` in the schema."""
 
     site: Name
     type: Name
@@ -109,7 +114,7 @@ class FlowSite(TypedDict):
 
 
 class TensorLayout(TypedDict):
-    """See `TensorLayout` in messages.schema.json."""
+    """See `TensorLayout` in the schema."""
 
     dtype: Name
     shape: list[int]
@@ -117,7 +122,7 @@ class TensorLayout(TypedDict):
 
 
 class FindingInfo(TypedDict):
-    """See `FindingInfo` in messages.schema.json."""
+    """See `FindingInfo` in the schema."""
 
     rule: Name
     severity: Literal["info", "warning", "error"]
@@ -130,7 +135,7 @@ class FindingInfo(TypedDict):
 
 
 class Fact(TypedDict):
-    """See `Fact` in messages.schema.json."""
+    """See `Fact` in the schema."""
 
     name: Name
     value: Text

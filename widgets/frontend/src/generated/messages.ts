@@ -1,9 +1,10 @@
-// Generated from messages.schema.json by "npm run generate"; schema sha256: 23aa32486d83081d1a72f1cd87addeb258c02d8dcb690f959d0be164fa3114fb
+// Generated from messages.schema.json by "npm run generate"; schema sha256: c58326262727be3c5cfe3750eef9c9d2a9d4a5d4d8e15939abbd0f98bf7416ba
 /**
  * Everything that travels from Python to the browser. Arrays follow as one binary payload.
  */
 export type Message = Setup | Snapshot | Increment;
 export type Name = string;
+export type SessionKey = string;
 export type Text = string;
 export type Key = string;
 
@@ -13,6 +14,7 @@ export type Key = string;
 export interface Setup {
   type: "setup";
   title: Name;
+  session?: SessionKey;
   /**
    * @maxItems 32
    */
@@ -84,7 +86,7 @@ export interface Snapshot {
   arrays: ArrayInfo[];
 }
 export interface Header {
-  state: "running" | "closed" | "interrupted";
+  state: "running" | "paused" | "closed" | "interrupted";
   step: number;
   /**
    * Steps with measurements.

@@ -1,0 +1,86 @@
+// Generated from requests.schema.json by "npm run generate"; schema sha256: fa298ab7d8aa92358af1a02034ec88e7fc51726e6fec21384e051e95b8eb1e09
+/**
+ * Everything that travels over the control comm: requests of the browser and the replies to them.
+ */
+export type ControlMessage =
+  SessionsRequest | CommandRequest | FollowRequest | UnfollowRequest | SessionsReply | Answer;
+export type Id = number;
+export type Key = string;
+export type Command = Plain | SetFactor | SetValue | SetClip | BreakOn;
+export type Text = string;
+
+/**
+ * Asks for the sessions of the Jupyter kernel; also tells that the page is still there.
+ */
+export interface SessionsRequest {
+  type: "sessions";
+  id: Id;
+}
+/**
+ * Asks a session to obey a command between two steps.
+ */
+export interface CommandRequest {
+  type: "command";
+  id: Id;
+  session: Key;
+  command: Command;
+}
+export interface Plain {
+  verb: "pause" | "resume" | "step_once" | "stop";
+}
+export interface SetFactor {
+  verb: "set_lr" | "set_weight_decay";
+  factor: number;
+}
+export interface SetValue {
+  verb: "set_lr" | "set_weight_decay";
+  value: number;
+}
+export interface SetClip {
+  verb: "set_clip";
+  max_norm: number | null;
+}
+export interface BreakOn {
+  verb: "break_on";
+  condition: string;
+}
+/**
+ * Asks for the messages of a session, to be sent on the comm that `stream` names.
+ */
+export interface FollowRequest {
+  type: "follow";
+  id: Id;
+  session: Key;
+  stream: Key;
+}
+/**
+ * Ends a stream.
+ */
+export interface UnfollowRequest {
+  type: "unfollow";
+  id: Id;
+  stream: Key;
+}
+export interface SessionsReply {
+  type: "sessions";
+  id: Id;
+  /**
+   * @maxItems 100
+   */
+  sessions: SessionInfo[];
+}
+export interface SessionInfo {
+  key: Key;
+  title: Text;
+  state: "running" | "paused" | "closed" | "interrupted";
+  step: number;
+  path: Text;
+}
+/**
+ * Null when the request was taken up, otherwise a sentence that says why not.
+ */
+export interface Answer {
+  type: "answer";
+  id: Id;
+  error: Text | null;
+}
