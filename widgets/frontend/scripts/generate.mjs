@@ -1,4 +1,4 @@
-// Writes the types of both languages and the browser's validator from the one schema of the messages.
+// Writes the types of both languages and the browser's validators from the schemas of the messages.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -6,27 +6,35 @@ import Ajv from "ajv";
 import standaloneCode from "ajv/dist/standalone/index.js";
 import { compile } from "json-schema-to-typescript";
 
-const text = readFileSync("../schema/messages.schema.json", "utf8");
-const schema = JSON.parse(text);
-const banner = `// Generated from messages.schema.json by "npm run generate"; schema sha256: ${createHash("sha256").update(text).digest("hex")}\n`;
+/** By schema: the module of the Python types, and what the browser checks. */
+const SCHEMAS = {
+  messages: { python: "message_types", checked: ["Setup", "Snapshot", "Increment"] },
+  requests: { python: "request_types", checked: ["SessionsReply", "Answer"] },
+};
 
 mkdirSync("src/generated", { recursive: true });
-
-const types = await compile(schema, "Message", { bannerComment: "", additionalProperties: false, ignoreMinAndMaxItems: true });
-writeFileSync("src/generated/messages.ts", banner + types);
-
 const ajv = new Ajv({ code: { source: true, esm: true }, allowUnionTypes: true });
-ajv.addSchema({ ...schema, $id: "messages" });
-const names = { isSetup: "Setup", isSnapshot: "Snapshot", isIncrement: "Increment" };
-const references = Object.fromEntries(Object.entries(names).map(([f, d]) => [f, `messages#/definitions/${d}`]));
-writeFileSync("src/generated/validate.js", `${banner}/* eslint-disable */\n${standaloneCode(ajv, references)}\n`);
-writeFileSync(
-  "src/generated/validate.d.ts",
-  banner +
-    'import type { Increment, Setup, Snapshot } from "./messages";\n' +
-    Object.entries(names)
-      .map(([f, d]) => `export function ${f}(message: unknown): message is ${d};\n`)
-      .join(""),
-);
+const banners = [];
+const imports = [];
+const references = {};
 
-writeFileSync("../message_types.py", execFileSync("python3", ["scripts/python_types.py"]));
+for (const [name, { python, checked }] of Object.entries(SCHEMAS)) {
+  const text = readFileSync(`../schema/${name}.schema.json`, "utf8");
+  const schema = JSON.parse(text);
+  const digest = createHash("sha256").update(text).digest("hex");
+  const banner = `// Generated from ${name}.schema.json by "npm run generate"; schema sha256: ${digest}\n`;
+  const options = { bannerComment: "", additionalProperties: false, ignoreMinAndMaxItems: true };
+  writeFileSync(`src/generated/${name}.ts`, banner + (await compile(schema, schema.title, options)));
+  writeFileSync(`../${python}.py`, execFileSync("python3", ["scripts/python_types.py", name]));
+  banners.push(banner);
+  imports.push(`import type { ${checked.toSorted().join(", ")} } from "./${name}";\n`);
+  ajv.addSchema({ ...schema, $id: name });
+  for (const type of checked) references[`is${type}`] = `${name}#/definitions/${type}`;
+}
+
+const banner = banners.join("");
+const checks = Object.keys(references).map(
+  (check) => `export function ${check}(message: unknown): message is ${check.slice(2)};\n`,
+);
+writeFileSync("src/generated/validate.js", `${banner}/* eslint-disable */\n${standaloneCode(ajv, references)}\n`);
+writeFileSync("src/generated/validate.d.ts", banner + imports.join("") + checks.join(""));

@@ -1,4 +1,4 @@
-"""Write the Python types of the messages from their JSON Schema: ``python python_types.py > messages_types``."""
+"""Write the Python types of a JSON Schema: ``python python_types.py messages > message_types.py``."""
 
 import json
 import sys
@@ -6,9 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-WIDGETS = Path(__file__).resolve().parents[2]
-SCHEMA = WIDGETS / "schema" / "messages.schema.json"
-TARGET = WIDGETS / "message_types.py"
+SCHEMAS = Path(__file__).resolve().parents[2] / "schema"
 PRIMITIVES = {"integer": "int", "number": "float", "string": "str", "null": "None", "boolean": "bool"}
 
 
@@ -19,8 +17,8 @@ def expression(schema: dict[str, Any]) -> str:
     if "const" in schema or "enum" in schema:
         values = schema.get("enum", [schema.get("const")])
         return f"Literal[{', '.join(json.dumps(value) for value in values)}]"
-    if "anyOf" in schema:
-        return " | ".join(expression(option) for option in schema["anyOf"])
+    if "anyOf" in schema or "oneOf" in schema:
+        return " | ".join(expression(option) for option in schema.get("anyOf") or schema["oneOf"])
     if schema["type"] == "array":
         return f"list[{expression(schema['items'])}]"
     if schema["type"] == "object":
@@ -29,28 +27,37 @@ def expression(schema: dict[str, Any]) -> str:
     return " | ".join(PRIMITIVES[name] for name in types)
 
 
-def definition(name: str, schema: dict[str, Any]) -> str:
-    """The Python text of one named schema."""
-    if schema["type"] != "object":
-        return f"{name} = {expression(schema)}\n"
-    doc = schema.get("description", f"See `{name}` in messages.schema.json.")
-    fields = "".join(f"    {key}: {expression(value)}\n" for key, value in schema["properties"].items())
-    return f'class {name}(TypedDict):\n    """{doc}"""\n\n{fields}'
+def alias(name: str, schema: dict[str, Any]) -> str:
+    """The Python text of a named schema that stands for another type."""
+    return f"{name} = {expression(schema)}\n"
+
+
+def typed_dict(name: str, schema: dict[str, Any]) -> str:
+    """The Python text of a named schema of an object."""
+    doc = schema.get("description", f"See `{name}` in the schema.")
+    types = {key: expression(value) for key, value in schema["properties"].items()}
+    fields = [f"{key}: {kind if key in schema['required'] else f'NotRequired[{kind}]'}" for key, kind in types.items()]
+    return f'class {name}(TypedDict):\n    """{doc}"""\n\n' + "".join(f"    {field}\n" for field in fields)
 
 
 def module(text: str) -> str:
-    """The whole module for the text of the schema."""
-    definitions = json.loads(text)["definitions"]
-    order = sorted(definitions, key=lambda name: definitions[name]["type"] == "object")
-    aliases = [definition(name, definitions[name]) for name in order if definitions[name]["type"] != "object"]
-    classes = [definition(name, definitions[name]) for name in order if definitions[name]["type"] == "object"]
-    head = (
-        '"""Types of the messages to the browser; generated from the schema by ``npm run generate``."""\n\n'
+    """The whole module for the text of a schema: simple types, then objects, then the choices between them."""
+    schema = json.loads(text)
+    kinds: dict[str, list[tuple[str, dict[str, Any]]]] = {"simple": [], "object": [], "choice": []}
+    for name, each in schema["definitions"].items():
+        kinds["choice" if "anyOf" in each else "object" if each["type"] == "object" else "simple"].append((name, each))
+    kinds["choice"].append((schema["title"], schema))
+    simple = "".join(alias(*each) for each in sorted(kinds["simple"]))
+    objects = "\n\n".join(typed_dict(*each) for each in kinds["object"])
+    choices = "".join(alias(*each) for each in kinds["choice"])
+    names = [name for name in ("Any", "Literal", "NotRequired", "TypedDict") if name in objects]
+    return (
+        f'"""{schema["description"]}\n\nGenerated from the schema by ``npm run generate``.\n"""\n\n'
         f"# schema sha256: {sha256(text.encode()).hexdigest()}\n\n"
-        "from __future__ import annotations\n\nfrom typing import Any, Literal, TypedDict\n\n"
+        f"from __future__ import annotations\n\nfrom typing import {', '.join(names)}\n\n"
+        f"{simple}\n\n{objects}\n\n{choices}"
     )
-    return head + "".join(aliases) + "\n\n" + "\n\n".join(classes) + "\n\nMessage = Setup | Snapshot | Increment\n"
 
 
 if __name__ == "__main__":
-    sys.stdout.write(module(SCHEMA.read_text(encoding="utf-8")))
+    sys.stdout.write(module((SCHEMAS / f"{sys.argv[1]}.schema.json").read_text(encoding="utf-8")))

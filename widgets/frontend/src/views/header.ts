@@ -4,7 +4,7 @@ import { formatInteger, formatNumber, formatShare } from "../format";
 import type { Header, Setup } from "../generated/messages";
 import type { View } from "./view";
 
-const STATES = { running: "running", closed: "finished", interrupted: "interrupted" } as const;
+const STATES = { running: "running", paused: "paused", closed: "finished", interrupted: "interrupted" } as const;
 
 export function headerView(setup: Setup, parent: HTMLElement): View {
   const state = h("span", { class: "ds-state", "data-testid": "header-state", role: "status" });

@@ -1,0 +1,181 @@
+// The way to the sessions of a Jupyter kernel that works while a cell runs: a comm that the browser opens, whose messages
+// a subshell of the Jupyter kernel answers. Knows neither anywidget nor JupyterLab.
+import type { Command, SessionInfo } from "./generated/requests";
+import { isAnswer, isSessionsReply } from "./generated/validate";
+
+/** What is needed of a kernel connection; the one of JupyterLab fits. */
+export interface KernelConnection {
+  readonly info: Promise<unknown>;
+  /** Missing in front ends that know no subshells. */
+  readonly supportsSubshells?: boolean;
+  createComm(target: string): Comm;
+}
+
+/** What is needed of a comm; the one of JupyterLab fits. */
+export interface Comm {
+  readonly commId: string;
+  readonly isDisposed: boolean;
+  readonly subshellStarted?: Promise<void>;
+  onMsg(message: CommMessage): void | PromiseLike<void>;
+  onClose(message: CommMessage): void | PromiseLike<void>;
+  open(): unknown;
+  send(data: object): unknown;
+  dispose(): void;
+}
+
+export interface CommMessage {
+  content: { data?: unknown };
+  buffers?: (ArrayBuffer | ArrayBufferView)[];
+}
+
+/** Takes the messages of a session as the notebook widget gets them: `setup`, `snapshot`, `increment`. */
+export type Listener = (message: unknown, payload: DataView) => void;
+
+interface Reply {
+  error?: string | null;
+  sessions?: SessionInfo[];
+}
+
+const CONTROL = "deepseek.control";
+const STREAM = "deepseek.stream";
+
+/** A subshell answers within milliseconds, but a computation that holds the interpreter may keep it from that. */
+const PATIENCE_MS = 5000;
+
+/** While something is followed, so often the page says that it is still there. */
+const SIGN_OF_LIFE_MS = 30_000;
+
+const OLD_FRONT_END =
+  "Controls need a front end that reaches a Jupyter kernel while it runs a cell: pip install -U jupyterlab, then reload the page.";
+const OLD_KERNEL =
+  "Controls need a Jupyter kernel that answers while it runs a cell: pip install -U ipykernel, then restart the kernel.";
+const NO_ANSWER = "The Jupyter kernel did not answer: if it is not just busy, run %load_ext deepseek in it.";
+
+/** Speaks with the sessions of one Jupyter kernel; a failed request rejects with an `Error` whose message is for the user. */
+export class Control {
+  static #known = new WeakMap<KernelConnection, Control>();
+  #kernel: KernelConnection;
+  #comm: Promise<Comm> | null = null;
+  #waiting = new Map<number, (reply: Reply) => void>();
+  #requests = 0;
+  #streams = new Set<Comm>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  private constructor(kernel: KernelConnection) {
+    this.#kernel = kernel;
+  }
+
+  /** The control over a kernel connection, always the same one; nothing is sent before the first request. */
+  static connect(kernel: KernelConnection): Control {
+    let control = Control.#known.get(kernel);
+    if (control === undefined) Control.#known.set(kernel, (control = new Control(kernel)));
+    return control;
+  }
+
+  /** The sessions that are not closed, oldest first. */
+  async sessions(): Promise<SessionInfo[]> {
+    return (await this.#request({ type: "sessions" })).sessions ?? [];
+  }
+
+  /** Hands a command to a session, which obeys it between two steps. */
+  async command(session: string, command: Command): Promise<void> {
+    await this.#request({ type: "command", session, command });
+  }
+
+  /**
+   * Listens to a session, from its setup message on; the function that is returned ends it.
+   *
+   * `ended` is told why when the stream ends otherwise. A Jupyter kernel that dies or restarts ends it in silence.
+   */
+  async follow(session: string, listener: Listener, ended: (reason: string) => void = () => {}): Promise<() => void> {
+    const comm = this.#kernel.createComm(STREAM);
+    // It is opened by nobody and carries nothing from here, so it needs no subshell.
+    setSubshells(comm, "disabled");
+    let wanted = true;
+    comm.onMsg = ({ content, buffers }) => {
+      if (wanted) listener(content.data, asView(buffers?.[0]));
+    };
+    comm.onClose = ({ content }) => {
+      this.#forget(comm);
+      if (wanted) ended(String((content.data as { reason?: unknown } | undefined)?.reason ?? "The stream has ended."));
+    };
+    this.#streams.add(comm);
+    this.#timer ??= setInterval(() => void this.sessions().catch(() => {}), SIGN_OF_LIFE_MS);
+    try {
+      await this.#request({ type: "follow", session, stream: comm.commId });
+    } catch (error) {
+      this.#forget(comm);
+      comm.dispose();
+      throw error;
+    }
+    return () => {
+      wanted = false;
+      this.#forget(comm);
+      // The Jupyter kernel then closes the comm.
+      if (!comm.isDisposed) this.#request({ type: "unfollow", stream: comm.commId }).catch(() => comm.dispose());
+    };
+  }
+
+  #forget(comm: Comm): void {
+    this.#streams.delete(comm);
+    if (this.#streams.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  async #request(request: object): Promise<Reply> {
+    const id = (this.#requests += 1);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const reply = new Promise<Reply>((resolve, reject) => {
+      this.#waiting.set(id, resolve);
+      timer = setTimeout(() => reject(new Error(NO_ANSWER)), PATIENCE_MS);
+      this.#opened().then((comm) => comm.send({ ...request, id })).catch(reject);
+    });
+    try {
+      const { error, ...rest } = await reply;
+      if (error) throw new Error(error);
+      return rest;
+    } finally {
+      clearTimeout(timer);
+      this.#waiting.delete(id);
+    }
+  }
+
+  /** The comm; a new one where the last could not be opened or was closed, as after a restart of the Jupyter kernel. */
+  async #opened(): Promise<Comm> {
+    const last = this.#comm;
+    const comm = await last?.catch(() => null);
+    if (comm && !comm.isDisposed) return comm;
+    if (this.#comm === last || this.#comm === null) this.#comm = this.#open();
+    return this.#comm;
+  }
+
+  async #open(): Promise<Comm> {
+    await this.#kernel.info;
+    const { supportsSubshells } = this.#kernel;
+    if (!supportsSubshells) throw new Error(supportsSubshells === false ? OLD_KERNEL : OLD_FRONT_END);
+    const comm = this.#kernel.createComm(CONTROL);
+    setSubshells(comm, "perCommTarget");
+    await comm.subshellStarted;
+    comm.onMsg = ({ content: { data } }) => {
+      if (isAnswer(data) || isSessionsReply(data)) this.#waiting.get(data.id)?.(data);
+    };
+    comm.onClose = () => {
+      for (const answer of this.#waiting.values()) answer({ error: NO_ANSWER });
+    };
+    comm.open();
+    return comm;
+  }
+}
+
+/** Said explicitly, because users can switch the front end's default off. */
+function setSubshells(comm: Comm, mode: "perCommTarget" | "disabled"): void {
+  (comm as { commsOverSubshells?: string }).commsOverSubshells = mode;
+}
+
+function asView(buffer: ArrayBuffer | ArrayBufferView | undefined): DataView {
+  if (buffer === undefined) return new DataView(new ArrayBuffer(0));
+  return ArrayBuffer.isView(buffer)
+    ? new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)
+    : new DataView(buffer);
+}
