@@ -3,11 +3,11 @@
 Generated from the schema by ``npm run generate``.
 """
 
-# schema sha256: fa298ab7d8aa92358af1a02034ec88e7fc51726e6fec21384e051e95b8eb1e09
+# schema sha256: 082f6e42f827d0654f6de6166c17798fc1b6b2ba006ef1bb2d080a33d8953188
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 Id = int
 Key = str
@@ -37,6 +37,7 @@ class FollowRequest(TypedDict):
     id: Id
     session: Key
     stream: Key
+    bokeh: NotRequired[bool]
 
 
 class UnfollowRequest(TypedDict):

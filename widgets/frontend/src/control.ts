@@ -19,7 +19,8 @@ export interface Comm {
   onMsg(message: CommMessage): void | PromiseLike<void>;
   onClose(message: CommMessage): void | PromiseLike<void>;
   open(): unknown;
-  send(data: object): unknown;
+  /** Takes JSON, for which each host has a type of its own. */
+  send(data: any): unknown;
   dispose(): void;
 }
 
@@ -85,9 +86,15 @@ export class Control {
   /**
    * Listens to a session, from its setup message on; the function that is returned ends it.
    *
+   * With `bokeh`, BokehJS is the payload of the setup message: a page needs it once.
    * `ended` is told why when the stream ends otherwise. A Jupyter kernel that dies or restarts ends it in silence.
    */
-  async follow(session: string, listener: Listener, ended: (reason: string) => void = () => {}): Promise<() => void> {
+  async follow(
+    session: string,
+    listener: Listener,
+    ended: (reason: string) => void = () => {},
+    bokeh = false,
+  ): Promise<() => void> {
     const comm = this.#kernel.createComm(STREAM);
     // It is opened by nobody and carries nothing from here, so it needs no subshell.
     setSubshells(comm, "disabled");
@@ -102,7 +109,7 @@ export class Control {
     this.#streams.add(comm);
     this.#timer ??= setInterval(() => void this.sessions().catch(() => {}), SIGN_OF_LIFE_MS);
     try {
-      await this.#request({ type: "follow", session, stream: comm.commId });
+      await this.#request({ type: "follow", session, stream: comm.commId, ...(bokeh && { bokeh }) });
     } catch (error) {
       this.#forget(comm);
       comm.dispose();

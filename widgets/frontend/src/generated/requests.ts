@@ -1,4 +1,4 @@
-// Generated from requests.schema.json by "npm run generate"; schema sha256: fa298ab7d8aa92358af1a02034ec88e7fc51726e6fec21384e051e95b8eb1e09
+// Generated from requests.schema.json by "npm run generate"; schema sha256: 082f6e42f827d0654f6de6166c17798fc1b6b2ba006ef1bb2d080a33d8953188
 /**
  * Everything that travels over the control comm: requests of the browser and the replies to them.
  */
@@ -52,6 +52,10 @@ export interface FollowRequest {
   id: Id;
   session: Key;
   stream: Key;
+  /**
+   * Whether BokehJS shall come with the setup message.
+   */
+  bokeh?: boolean;
 }
 /**
  * Ends a stream.
