@@ -6,21 +6,22 @@ The names below are loaded when they are first used, so that ``import deepseek``
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from deepseek.errors import DeepseekError, RunFileError
+from deepseek.errors import DeepseekError, RunFileError, TrainingStopped
 
 if TYPE_CHECKING:
     from deepseek import explain, inspector, kernels, widgets
     from deepseek.callbacks.accelerate import AccelerateTracker
     from deepseek.callbacks.lightning import LightningCallback
     from deepseek.callbacks.trainer import TrainerCallback
-    from deepseek.compose import inspect, open_run
-    from deepseek.inspector import Finding, Run, Session
+    from deepseek.compose import compare, inspect, open_run
+    from deepseek.inspector import Comparison, Finding, Run, Session
     from deepseek.widgets.magic import load_ipython_extension, unload_ipython_extension
 
     __version__: str
 
 __all__ = [
     "AccelerateTracker",
+    "Comparison",
     "DeepseekError",
     "Finding",
     "LightningCallback",
@@ -28,7 +29,9 @@ __all__ = [
     "RunFileError",
     "Session",
     "TrainerCallback",
+    "TrainingStopped",
     "__version__",
+    "compare",
     "explain",
     "inspect",
     "inspector",
@@ -43,11 +46,13 @@ _ROOMS = {"explain", "inspector", "kernels", "widgets"}
 
 _HOME = {
     "AccelerateTracker": "deepseek.callbacks.accelerate",
+    "Comparison": "deepseek.inspector",
     "Finding": "deepseek.inspector",
     "LightningCallback": "deepseek.callbacks.lightning",
     "Run": "deepseek.inspector",
     "Session": "deepseek.inspector",
     "TrainerCallback": "deepseek.callbacks.trainer",
+    "compare": "deepseek.compose",
     "inspect": "deepseek.compose",
     "load_ipython_extension": "deepseek.widgets.magic",
     "open_run": "deepseek.compose",

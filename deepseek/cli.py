@@ -1,4 +1,4 @@
-"""The command line: ``deepseek demo | report RUN | summary RUN | doctor``."""
+"""The command line: ``deepseek demo | report RUN | summary RUN | compare A B | doctor``."""
 
 import argparse
 import sys
@@ -47,6 +47,13 @@ def parser() -> CommandParser:
     summary.add_argument("run", type=Path, metavar="RUN", help="a run file (.dsrun)")
     summary.set_defaults(command=_summary)
 
+    compare = commands.add_parser("compare", help="say which layer of two saved runs differs first")
+    compare.add_argument("a", type=Path, metavar="A", help="a run file (.dsrun)")
+    compare.add_argument("b", type=Path, metavar="B", help="the run file to compare it with")
+    compare.add_argument("-k", "--kind", default="activation", help="activation (default), gradient, parameter, ...")
+    compare.add_argument("-o", "--output", type=Path, metavar="HTML", help="a report to write")
+    compare.set_defaults(command=_compare)
+
     doctor = commands.add_parser("doctor", help="say what would not work here, and the command that helps")
     doctor.set_defaults(command=_doctor)
     return root
@@ -75,6 +82,17 @@ def _summary(arguments: argparse.Namespace) -> int:
         for finding in run.findings:
             _say(f"\n{finding.severity}: {_line(finding.message)}")
             _say(f"  cause: {_line(finding.cause)}\n  fix: {_line(finding.fix)}")
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from deepseek.compose import compare
+
+    comparison = compare(arguments.a, arguments.b, kind=arguments.kind)
+    _say(_line(comparison))
+    _say(comparison.frame.to_string(max_rows=200))
+    if arguments.output is not None:
+        _say(f"Wrote {_line(comparison.report(arguments.output))}")
     return 0
 
 

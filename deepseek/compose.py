@@ -1,4 +1,4 @@
-"""The two ways in, with the inspector and the widgets put together."""
+"""The ways in, with the inspector and the widgets put together."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from deepseek import inspector
+from deepseek.inspector.comparison import TOLERANCE, Source
 from deepseek.inspector.rules import Rule
 from deepseek.inspector.sites import SiteFilter
 from deepseek.widgets import Viewer
@@ -72,3 +73,34 @@ def open_run(path: str | Path) -> inspector.Run:
         RunFileError: The file is missing, foreign, damaged or of another version.
     """
     return inspector.open_run(path, viewer=Viewer())
+
+
+def compare(
+    a: Source,
+    b: Source,
+    *,
+    kind: str = "activation",
+    column: str = "rms",
+    tolerance: float = TOLERANCE,
+    steps: tuple[int, int] | None = None,
+) -> inspector.Comparison:
+    """Compare two runs, or two steps of one: which layer differs first, and by how much at which depth.
+
+    ``print`` the comparison for a sentence, show it in a notebook for a picture, ``report("diff.html")`` for a page.
+    Only steps that both runs observed are compared: record both with the same ``every=N`` and seed.
+
+    Args:
+        a: A session, an opened run, or the path of a run file.
+        b: The other one; with ``steps`` it may be the same.
+        kind: Which tensors: ``activation``, ``activation_gradient``, ``gradient``, ``parameter``, ``update`` ...
+        column: Which number of their summaries, such as ``rms``, ``mean``, ``absmax`` or ``zero_frac``.
+        tolerance: Relative differences above this one count; 0 asks for equality to the last bit.
+        steps: Compare step ``steps[0]`` of ``a`` with step ``steps[1]`` of ``b`` instead of all common steps.
+
+    Returns:
+        The comparison: ``frame``, ``scalars``, ``first_divergence``, ``diverged``, ``report(path)``.
+
+    Raises:
+        DeepseekError: An argument does not fit, or nothing of that kind was recorded.
+    """
+    return inspector.compare(a, b, kind=kind, column=column, tolerance=tolerance, steps=steps, viewer=Viewer())

@@ -26,6 +26,8 @@ from deepseek.text import printable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from deepseek.inspector.comparison import Comparison, Source
+
 
 class Viewer(Protocol):
     """Shows recordings; the front door supplies it, so that this room needs to know nothing of widgets."""
@@ -38,6 +40,12 @@ class Viewer(Protocol):
 
     def report(self, recording: Recording, path: str | Path) -> Path:
         """Write the self-contained report."""
+
+    def compared_bundle(self, comparison: "Comparison") -> dict[str, Any]:
+        """Return the static picture of a comparison by MIME type, as a notebook's output holds it."""
+
+    def compared_report(self, comparison: "Comparison", path: str | Path) -> Path:
+        """Write the self-contained report of a comparison."""
 
 
 class Viewable:
@@ -59,6 +67,20 @@ class Viewable:
             DeepseekError: The file cannot be written.
         """
         return self._the_viewer().report(cast("Recording", self), path)
+
+    def compare(self, other: "Source", **options: Any) -> "Comparison":
+        """Compare with another recording, or two steps of this one; see ``deepseek.compare`` for the options.
+
+        Args:
+            other: A session, an opened run, or the path of a run file.
+            options: ``kind``, ``column``, ``tolerance`` and ``steps``.
+
+        Raises:
+            DeepseekError: An argument does not fit, or nothing of that kind was recorded.
+        """
+        from deepseek.inspector.comparison import compare
+
+        return compare(cast("Recording", self), other, viewer=self._viewer, **options)
 
     def _ipython_display_(self) -> None:
         self._the_viewer().show(cast("Recording", self))

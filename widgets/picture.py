@@ -78,7 +78,7 @@ def _draw_heatmap(
         axes.text(0.5, 0.5, "no gradients observed", ha="center", color="#5b6675", transform=axes.transAxes)
         return
     starts = history.columns.starts
-    grid = _even(values, starts, history.columns.stride)
+    grid = even(values, starts, history.columns.stride)
     positive = grid[np.isfinite(grid) & (grid > 0)]
     norm = LogNorm(max(positive.min(), positive.max() * 1e-9) * 0.999, positive.max())
     extent = (int(starts[0]), int(starts[-1]) + history.columns.stride, len(rows), 0)
@@ -90,10 +90,19 @@ def _draw_heatmap(
     axes.set_yticks(np.arange(0, len(rows), every) + 0.5, names, parse_math=False)
 
 
-def _even(values: NDArray[np.float32], starts: NDArray[np.int32], stride: int) -> NDArray[np.float32]:
-    """Largest value of each of at most ``MOST_COLUMNS`` equal spans of steps; unobserved spans repeat the last."""
+def even(
+    values: NDArray[np.float32], starts: NDArray[np.int32], stride: int, most: int = MOST_COLUMNS
+) -> NDArray[np.float32]:
+    """Return the largest value of each of at most ``most`` equal spans of steps; unobserved spans repeat the last.
+
+    Args:
+        values: ``[rows, columns]``.
+        starts: First step of each column, in order.
+        stride: Steps that a column covers.
+        most: Largest number of spans.
+    """
     span = int(starts[-1]) + stride - int(starts[0])
-    count = min(MOST_COLUMNS, -(-span // stride))
+    count = min(most, -(-span // stride))
     cell = (starts - starts[0]).astype(np.int64) * count // span
     out = np.full((len(values), count), np.nan, np.float32)
     first = np.flatnonzero(np.diff(cell, prepend=-1))

@@ -17,10 +17,10 @@ NAME_LENGTH = 100
 TEXT_LENGTH = 400
 """Letters of a name and of a sentence that are shown; together with the numbers of rows they bound the output."""
 
-_NO_FORMULAS = "tex2jax_ignore mathjax_ignore"
+NO_FORMULAS = "tex2jax_ignore mathjax_ignore"
 """Notebooks look for formulas in every output; a name such as ``$\\href{...}$`` would become one."""
 
-STATES = {"running": "running", "closed": "finished", "interrupted": "interrupted"}
+STATES = {"running": "running", "paused": "paused", "closed": "finished", "interrupted": "interrupted"}
 SHOWN = ("mean", "std", "absmax", "zero_frac", "nonfinite_count")
 
 
@@ -34,15 +34,15 @@ def static_html(recording: Recording, history: History | None = None) -> str:
     Returns:
         A fragment below 150 kB whose texts are escaped.
     """
-    return f'<div class="{_NO_FORMULAS}">{_body(recording, history or read(recording))}</div>'
+    return f'<div class="{NO_FORMULAS}">{_body(recording, history or read(recording))}</div>'
 
 
 def static_text(recording: Recording, history: History | None = None) -> str:
     """Describe a run in one line of text and one line for each finding."""
     history = history or read(recording)
-    line = " · ".join([_cut(recording.title, NAME_LENGTH), *status_parts(recording.status, history)])
+    line = " · ".join([cut(recording.title, NAME_LENGTH), *status_parts(recording.status, history)])
     findings = [
-        f"  {f['severity']}: {_cut(f['message'])} Fix: {_cut(f['fix'])}" for f in history.findings[-MOST_FINDINGS:]
+        f"  {f['severity']}: {cut(f['message'])} Fix: {cut(f['fix'])}" for f in history.findings[-MOST_FINDINGS:]
     ]
     return "\n".join(one_line(text) for text in (line, *findings))
 
@@ -83,7 +83,7 @@ def status_parts(status: Status, history: History) -> list[str]:
     parts = [STATES[status.state], f"step {status.step:,}"]
     if history.newest_scalar is not None:
         name, value = history.newest_scalar
-        parts.append(f"{_cut(name, NAME_LENGTH)} {value:.4g}")
+        parts.append(f"{cut(name, NAME_LENGTH)} {value:.4g}")
     if status.steps_per_second == status.steps_per_second:
         parts.append(f"{status.steps_per_second:.3g} steps/s")
     if (overhead := status.overhead) is not None:
@@ -93,13 +93,13 @@ def status_parts(status: Status, history: History) -> list[str]:
 
 def _body(recording: Recording, history: History) -> str:
     if history.observed == 0 and not history.series:
-        return f"<p><b>{_safe(recording.title, NAME_LENGTH)}</b> · nothing recorded yet</p>"
+        return f"<p><b>{safe(recording.title, NAME_LENGTH)}</b> · nothing recorded yet</p>"
     state = " · ".join(status_parts(recording.status, history))
     return "\n".join(
         [
-            f"<p><b>{_safe(recording.title, NAME_LENGTH)}</b> · {_safe(state)}</p>",
+            f"<p><b>{safe(recording.title, NAME_LENGTH)}</b> · {safe(state)}</p>",
             _findings_html(history.findings),
-            f'<p><img alt="{_safe(_alternative(history))}" src="data:image/png;base64,{_base64(history)}"></p>',
+            f'<p><img alt="{safe(_alternative(history))}" src="data:image/png;base64,{_base64(history)}"></p>',
             _table_html(history),
         ]
     )
@@ -109,12 +109,12 @@ def _findings_html(findings: Sequence[FindingInfo]) -> str:
     if not findings:
         return "<p>No findings.</p>"
     rows = [
-        f"<tr><td><b>{_safe(f['severity'])}</b></td><td>{_safe(f['site'], NAME_LENGTH)}</td><td>{f['step']:,}</td>"
-        f"<td>{_safe(f['message'])}</td><td>{_safe(f['cause'])}</td><td>{_safe(f['fix'])}</td></tr>"
+        f"<tr><td><b>{safe(f['severity'])}</b></td><td>{safe(f['site'], NAME_LENGTH)}</td><td>{f['step']:,}</td>"
+        f"<td>{safe(f['message'])}</td><td>{safe(f['cause'])}</td><td>{safe(f['fix'])}</td></tr>"
         for f in findings[: -MOST_FINDINGS - 1 : -1]
     ]
     more = f"<p>… and {len(findings) - MOST_FINDINGS} earlier findings</p>" if len(findings) > MOST_FINDINGS else ""
-    return _table(("finding", "layer", "step", "what", "cause", "fix"), rows) + more
+    return table(("finding", "layer", "step", "what", "cause", "fix"), rows) + more
 
 
 def _table_html(history: History) -> str:
@@ -125,15 +125,16 @@ def _table_html(history: History) -> str:
         numbers = dict(zip(FLOW_COLUMNS, history.flow.values[index].tolist(), strict=True))
         cells = [site["site"], site["type"], "×".join(map(str, layout.shape)), layout.dtype]
         cells += [f"{numbers[name]:.3g}" for name in SHOWN]
-        rows.append("<tr>" + "".join(f"<td>{_safe(cell, NAME_LENGTH)}</td>" for cell in cells) + "</tr>")
+        rows.append("<tr>" + "".join(f"<td>{safe(cell, NAME_LENGTH)}</td>" for cell in cells) + "</tr>")
     if not rows:
         return ""
     more = f"<p>… and {len(sites) - MOST_ROWS} more sites</p>" if len(sites) > MOST_ROWS else ""
     heads = ("site", "type", "shape", "dtype", "mean", "std", "absmax", "zero", "non-finite")
-    return _table(heads, rows) + more
+    return table(heads, rows) + more
 
 
-def _table(heads: Sequence[str], rows: Sequence[str]) -> str:
+def table(heads: Sequence[str], rows: Sequence[str]) -> str:
+    """Return a table of rows that are HTML already."""
     head = "".join(f"<th>{name}</th>" for name in heads)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
@@ -148,9 +149,11 @@ def _base64(history: History) -> str:
     return base64.b64encode(png(history)).decode()
 
 
-def _safe(text: str, length: int = TEXT_LENGTH) -> str:
-    return escape(one_line(_cut(text, length)))
+def safe(text: str, length: int = TEXT_LENGTH) -> str:
+    """Return foreign text as HTML: on one line, cut and escaped."""
+    return escape(one_line(cut(text, length)))
 
 
-def _cut(text: str, length: int = TEXT_LENGTH) -> str:
+def cut(text: str, length: int = TEXT_LENGTH) -> str:
+    """Return the text, or its beginning and an ellipsis."""
     return text if len(text) <= length else text[: length - 1] + "…"

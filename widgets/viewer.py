@@ -1,9 +1,10 @@
 """How recordings are shown; the inspector is handed one, because it must not know the widgets."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepseek.inspector.comparison import Comparison
     from deepseek.inspector.recording import Recording
     from deepseek.widgets.live import LiveWidget
 
@@ -28,3 +29,15 @@ class Viewer:
         from deepseek.widgets.report import write_report
 
         return write_report(recording, path)
+
+    def compared_bundle(self, comparison: "Comparison") -> dict[str, Any]:
+        """Return the static picture of ``comparison`` by MIME type, as a notebook's output holds it."""
+        from deepseek.widgets.comparison import mimebundle
+
+        return mimebundle(comparison)
+
+    def compared_report(self, comparison: "Comparison", path: str | Path) -> Path:
+        """Write ``comparison`` to ``path`` as one self-contained HTML file and return that path."""
+        from deepseek.widgets.comparison import write_comparison
+
+        return write_comparison(comparison, path)

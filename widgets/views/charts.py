@@ -39,12 +39,12 @@ def charts() -> list[Chart]:
     """Every chart as a message holds it: ``loss``, ``heatmap`` and ``layer/<metric>``."""
     figures = {"loss": loss_figure(), "heatmap": heatmap_figure()}
     figures |= {f"layer/{metric.name}": layer_figure(metric) for metric in METRICS}
-    return [{"name": name, "item": _item(plot)} for name, plot in figures.items()]
+    return [{"name": name, "item": item(plot)} for name, plot in figures.items()]
 
 
 def loss_figure() -> figure:
     """One scalar over steps: the mean of each column as a line, its spread as a band."""
-    plot = _figure(height=190)
+    plot = plain_figure(height=190)
     source = ColumnDataSource({"step": [], "mean": [], "low": [], "high": []}, name="loss")
     plot.varea("step", "low", "high", source=source, fill_color=LINE_COLOR, fill_alpha=0.2)
     plot.line("step", "mean", source=source, line_color=LINE_COLOR, line_width=1.8)
@@ -57,7 +57,7 @@ def loss_figure() -> figure:
 
 def heatmap_figure() -> figure:
     """Layer x step; one image per colour scale, of which the browser shows the one that the metric needs."""
-    plot = _figure(height=320, x_range=Range1d(0, 1), y_range=Range1d(1, 0))
+    plot = plain_figure(height=320, x_range=Range1d(0, 1), y_range=Range1d(1, 0))
     empty = np.full((1, 1), np.nan, np.float32)
     source = ColumnDataSource({"image": [empty], "x": [0], "y": [0], "dw": [1], "dh": [1]}, name="heatmap")
     for scale, mapper in (("log", LogColorMapper), ("linear", LinearColorMapper)):
@@ -80,7 +80,7 @@ def heatmap_figure() -> figure:
 
 def layer_figure(metric: Metric) -> figure:
     """One metric of the chosen layer over steps."""
-    plot = _figure(height=150, y_axis_type=metric.scale)
+    plot = plain_figure(height=150, y_axis_type=metric.scale)
     plot.title = metric.title
     plot.x_range.range_padding = 0.02
     plot.xaxis.ticker.desired_num_ticks = 4
@@ -95,7 +95,8 @@ def layer_figure(metric: Metric) -> figure:
     return plot
 
 
-def _figure(**options: Any) -> figure:
+def plain_figure(**options: Any) -> figure:
+    """An empty figure without tools and background; the browser gives it the colours of the page."""
     plot = figure(sizing_mode="stretch_width", toolbar_location=None, tools="", min_border=4, **options)
     plot.background_fill_color = plot.border_fill_color = plot.outline_line_color = None
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
@@ -127,6 +128,7 @@ def _color_bar(scale: str, colors: LogColorMapper | LinearColorMapper) -> ColorB
     )
 
 
-def _item(plot: figure) -> dict[str, Any]:
-    item: dict[str, Any] = json_item(plot)
-    return item
+def item(plot: figure) -> dict[str, Any]:
+    """The figure as a message holds it."""
+    found: dict[str, Any] = json_item(plot)
+    return found
