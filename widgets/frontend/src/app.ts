@@ -1,9 +1,11 @@
 // Puts the views of one run into an element and keeps them up to date.
 import type { Bokeh } from "./bokeh";
+import type { Control } from "./control";
 import { h } from "./dom";
 import type { Setup } from "./generated/messages";
 import type { State, Store } from "./store";
 import { colourChart, currentTheme, watchTheme } from "./theme";
+import { controlView } from "./views/control";
 import { findingsView } from "./views/findings";
 import { flowView } from "./views/flow";
 import { headerView } from "./views/header";
@@ -15,8 +17,20 @@ import type { Host, Selection, View } from "./views/view";
 /** Between two drawings of news: a drawing takes tens of milliseconds of a core that training may need. */
 const PAUSE_MS = 250;
 
-/** Draws everything into an element that is in the page; returns a function that takes it away again. */
-export async function mount(root: HTMLElement, bokeh: Bokeh, setup: Setup, store: Store): Promise<() => void> {
+const NO_CONTROL = "These are saved figures: there is nothing to control.";
+
+/**
+ * Draws everything into an element that is in the page; returns a function that takes it away again.
+ *
+ * `control` is the way to the training, or the sentence that says why there is none.
+ */
+export async function mount(
+  root: HTMLElement,
+  bokeh: Bokeh,
+  setup: Setup,
+  store: Store,
+  control: Control | string = NO_CONTROL,
+): Promise<() => void> {
   root.className = "deepseek-widget";
   root.dataset["testid"] = "deepseek-widget";
   // Keys pressed in the widget belong to the widget, not to the notebook's shortcuts.
@@ -25,7 +39,7 @@ export async function mount(root: HTMLElement, bokeh: Bokeh, setup: Setup, store
   const [metric] = setup.metrics;
   if (metric === undefined) throw new Error("There is no metric to show.");
   const selection: Selection = { metric, layer: null };
-  const host: Host = { bokeh, setup, root, select: (change) => (Object.assign(selection, change), schedule()) };
+  const host: Host = { bokeh, setup, root, control, select: (change) => (Object.assign(selection, change), schedule()) };
   const page = h("div", { class: "ds-page" });
   root.replaceChildren(page);
 
@@ -52,6 +66,7 @@ export async function mount(root: HTMLElement, bokeh: Bokeh, setup: Setup, store
   views.push(
     ...(await Promise.all([
       headerView(setup, page),
+      controlView(host, page),
       (page.append(columns), lossView(host, columns)),
       findingsView(host, columns),
       heatmapView(host, page),

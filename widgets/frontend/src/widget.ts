@@ -2,6 +2,7 @@
 import type { AnyModel } from "@anywidget/types";
 import { mount } from "./app";
 import { loadBokeh } from "./bokeh";
+import { Control, type KernelConnection } from "./control";
 import { h } from "./dom";
 import { isSetup } from "./generated/validate";
 import { hideStatic } from "./static";
@@ -19,6 +20,8 @@ interface Run {
   store: Store;
   bokehSource: string;
 }
+
+const NO_KERNEL = "Controls need JupyterLab; elsewhere call session.pause(), session.resume() and the like.";
 
 /** What the models brought: kept here and taken out of them, so that no megabytes are saved with the notebook. */
 const runs = new Map<string, Run>();
@@ -75,7 +78,7 @@ function render({ model, el }: { model: AnyModel<Traits>; el: HTMLElement }): ((
   const start = async () => {
     await attached(root, () => gone);
     if (gone) return;
-    const unmount = await mount(root, loadBokeh(run.bokehSource), setup, run.store);
+    const unmount = await mount(root, loadBokeh(run.bokehSource), setup, run.store, controlOf(model));
     ends.push(unmount, hideStatic(document, key));
     if (gone) ends.splice(0).forEach((end) => end());
   };
@@ -87,6 +90,12 @@ function render({ model, el }: { model: AnyModel<Traits>; el: HTMLElement }): ((
     gone = true;
     ends.splice(0).forEach((end) => end());
   };
+}
+
+/** The control over the Jupyter kernel of a model; what hosts the widget may keep the connection to itself. */
+function controlOf(model: AnyModel<Traits>): Control | string {
+  const { kernel } = model.widget_manager as { kernel?: KernelConnection | null };
+  return kernel ? Control.connect(kernel) : NO_KERNEL;
 }
 
 /** Waits until the element is in the page, which hosts see to after they called `render`. */

@@ -1,5 +1,6 @@
 // What the views have in common.
 import type { Bokeh, Chart } from "../bokeh";
+import type { Control } from "../control";
 import type { MetricInfo, Setup } from "../generated/messages";
 import type { State } from "../store";
 
@@ -24,6 +25,8 @@ export interface Host {
   bokeh: Bokeh;
   setup: Setup;
   root: HTMLElement;
+  /** The way to the training, or the sentence that says why there is none. */
+  control: Control | string;
   select(change: Partial<Selection>): void;
 }
 
