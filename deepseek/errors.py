@@ -13,3 +13,21 @@ class DeepseekError(Exception):
 
 class RunFileError(DeepseekError):
     """A run file is missing, foreign, damaged or written by another version."""
+
+
+class TrainingStopped(KeyboardInterrupt):
+    """The training loop was asked to end, by ``session.stop()`` or a Stop button; raised between two steps.
+
+    Like Ctrl-C it passes through ``except Exception``. The ``with`` block of its session ends it quietly.
+
+    Attributes:
+        key: The key of the session.
+    """
+
+    def __init__(self, key: str, steps: int) -> None:
+        super().__init__(f"Training was stopped after {steps} steps, as asked for.")
+        self.key = key
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: no traceback, because nothing went wrong."""
+        return [str(self)]

@@ -100,6 +100,10 @@ class Accounts:
             newest[-1].scalars.update(scalars)
         return bool(newest)
 
+    def forget_background(self) -> None:
+        """Leave out what the worker has used so far: no step went on meanwhile."""
+        self._background_seen = self._background_ns()
+
     def release(self) -> None:
         """Emit everything."""
         for pending in (*_drain(self._newest), *self._take_bare()):

@@ -47,7 +47,7 @@ class Recorder:
         saw_outputs: Whether any hook on a module has been called so far; within compiled code none ever is.
         inverse_scale: What the gradients now arriving must be multiplied with, because a loss scaler scaled the loss.
         spent_ns: Time spent inside the inspector during the step in progress, by group.
-        total_ns: Time spent inside the inspector so far.
+        total_ns: Time spent inside the inspector so far, and in pauses that it was asked for.
         on_backward: Called with every gradient that arrives.
         rows: The rows of the step in progress, by kind.
     """
@@ -144,6 +144,10 @@ class Recorder:
         """Charge a group with so much time."""
         self.total_ns += nanoseconds
         self.spent_ns[group] = self.spent_ns.get(group, 0) + nanoseconds
+
+    def set_apart(self, nanoseconds: int) -> None:
+        """Charge nobody with so much time, which went by while a hook was running."""
+        self.total_ns += nanoseconds
 
     def guard(self, part: str, action: Callable[[], object]) -> None:
         """Run a part of the inspector; what it raises is reported once and goes no further."""

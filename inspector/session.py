@@ -1,6 +1,7 @@
 """A live session: a model under inspection."""
 
 import atexit
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,8 +13,23 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import nn
 
-from deepseek.errors import DeepseekError, RunFileError
+from deepseek.errors import DeepseekError, RunFileError, TrainingStopped
 from deepseek.inspector.accounts import Accounts
+from deepseek.inspector.control.breakpoints import Breakpoints
+from deepseek.inspector.control.commands import (
+    BreakOn,
+    ClearBreaks,
+    Command,
+    Pause,
+    Resume,
+    SetClip,
+    SetLearningRate,
+    SetWeightDecay,
+    Snapshot,
+    StepOnce,
+    Stop,
+)
+from deepseek.inspector.control.control import Control
 from deepseek.inspector.governor import Governor
 from deepseek.inspector.passes import Passes
 from deepseek.inspector.probes import Attachment
@@ -37,12 +53,26 @@ WATCHED_KINDS = (*TENSOR_KINDS, "unit")
 """What a session can record of tensors; ``unit`` stands for counts of active and saturated units."""
 
 _IDLE_S = 0.25
+_PYTHON = "Python"
+"""Who asked, where a command came by a method of the session."""
+
+_living: "list[Session]" = []
+"""The sessions of this process that are not closed."""
 
 
 class Session(Viewable):
     """Watches a model while it trains. Made by ``deepseek.inspect``; see there for the arguments.
 
     The session can be used as a context manager. Outside of one, ``close()`` ends it; so does the end of the process.
+
+    ``pause``, ``resume``, ``step_once``, ``stop``, ``set_lr``, ``set_weight_decay``, ``set_clip``, ``snapshot`` and
+    ``break_on`` may be called from any thread. They are applied by the thread that trains, at the end of the step in
+    progress; called by that thread itself between two steps they take effect at once (but ``pause`` at the end of the
+    next step). Each becomes an event of the run; one that cannot be applied says why there and in the log.
+
+    Attributes:
+        path: The run file.
+        key: An opaque random name of this session.
     """
 
     def __init__(
@@ -61,20 +91,24 @@ class Session(Viewable):
         if implementation() == "torch":
             _say_that_summaries_are_slow()
         self._viewer = viewer
+        self.key = secrets.token_hex(8)
         self._meta = describe(model, optimizers)
         self._recorder = Recorder(SiteTable())
         judge = Judge(rules)
         attachment = Attachment(model, self._recorder, kinds, sites)
         self._governor = Governor(budget, every, attachment.groups)
+        breakpoints = Breakpoints(judge.names, lambda: self._recorder.sites.sites)
+        self._control = Control(self.key, self._recorder, breakpoints, self._publish)
         self.path, writer = _open_writer(run, self._meta)
-        self._worker = Worker(writer, judge, self._recorder, self._release_idle)
+        self._worker = Worker(writer, judge, self._recorder, self._release_idle, self._control.observe)
         passes = Passes(self._recorder, attachment, budget, every)
         accounts = Accounts(self._recorder, self._governor, self._worker.emit, lambda: self._worker.cpu_ns)
-        self._steps = Steps(self._recorder, attachment, self._governor, passes, accounts)
+        self._steps = Steps(self._recorder, attachment, self._governor, passes, accounts, self._control)
         self._run: Run | None = None
         self._closed = False
         self._steps.attach(model, optimizers)
         atexit.register(self.close)
+        _living.append(self)
 
     def __repr__(self) -> str:
         status = self.status
@@ -85,8 +119,9 @@ class Session(Viewable):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> bool:
         self.close()
+        return isinstance(error, TrainingStopped) and error.key == self.key
 
     @property
     def title(self) -> str:
@@ -132,7 +167,7 @@ class Session(Viewable):
     def status(self) -> Status:
         """Where the session stands."""
         return Status(
-            state="closed" if self._closed else "running",
+            state="closed" if self._closed else "paused" if self._control.paused else "running",
             step=self._steps.count,
             steps_per_second=self._governor.steps_per_second,
             overhead=self.overhead,
@@ -150,6 +185,100 @@ class Session(Viewable):
         """
         values = {name: _scalar(name, value) for name, value in scalars.items()}
         self._recorder.guard("logging values", lambda: self._steps.log(values))
+
+    def submit(self, command: Command, who: str) -> None:
+        """Have a command applied between steps; every verb below does so.
+
+        Args:
+            command: See ``deepseek.inspector.control``.
+            who: Who asked, for the run file.
+
+        Raises:
+            DeepseekError: It can be seen already that the command makes no sense, or the session is closed.
+            TrainingStopped: The thread that trains asked itself to stop.
+        """
+        self._control.submit(command, who)
+
+    def pause(self) -> None:
+        """Hold training at the end of the step in progress until ``resume``, ``step_once``, ``stop`` or ``close``.
+
+        Ctrl-C ends a pause as well. In a distributed training all processes wait for the one that is paused.
+        """
+        self.submit(Pause(), _PYTHON)
+
+    def resume(self) -> None:
+        """End the pause."""
+        self.submit(Resume(), _PYTHON)
+
+    def step_once(self) -> None:
+        """Let exactly one step pass, then pause; each further call before that adds one."""
+        self.submit(StepOnce(), _PYTHON)
+
+    def stop(self) -> None:
+        """End the training loop between two steps by raising ``deepseek.TrainingStopped`` in it.
+
+        The ``with`` block of the session ends quietly then; elsewhere it may be caught like a ``KeyboardInterrupt``.
+        """
+        self.submit(Stop(), _PYTHON)
+
+    def set_lr(self, value: float | None = None, *, factor: float | None = None) -> None:
+        """Set or scale the learning rate of all parameter groups, from the next step on.
+
+        A learning rate scheduler that computes the rate anew overrides it.
+
+        Raises:
+            DeepseekError: Not exactly one of ``value`` and ``factor``, or not a finite number that makes sense.
+        """
+        self.submit(SetLearningRate(value, factor), _PYTHON)
+
+    def set_weight_decay(self, value: float | None = None, *, factor: float | None = None) -> None:
+        """Set or scale the weight decay of all parameter groups, from the next step on.
+
+        Raises:
+            DeepseekError: Not exactly one of ``value`` and ``factor``, or not a finite number that makes sense.
+        """
+        self.submit(SetWeightDecay(value, factor), _PYTHON)
+
+    def set_clip(self, max_norm: float | None) -> None:
+        """Clip each optimizer's gradients to this L2 norm before every step until the session closes; None ends it.
+
+        Done by ``torch.nn.utils.clip_grad_norm_``. With a closure, as LBFGS needs one, there is nothing to clip yet
+        when the step begins, and gradients stay as they are.
+        """
+        self.submit(SetClip(max_norm), _PYTHON)
+
+    def snapshot(self, path: str | Path) -> None:
+        """Save the states of model and optimizers with ``torch.save``: ``model``, ``optimizers`` and ``steps``.
+
+        The file is private to its owner and appears whole or not at all; an older one of that name is replaced.
+
+        Raises:
+            DeepseekError: There is no folder for such a file.
+        """
+        self.submit(Snapshot(Path(path)), _PYTHON)
+
+    def break_on(self, condition: str) -> None:
+        """Pause when a condition becomes true, at the end of the step that is in progress when that is noticed.
+
+        Steps are looked at where they are stored, about five times a second; observed ones only have columns.
+
+        Args:
+            condition: ``"nonfinite"``, ``"finding"`` for any, the name of a rule, or comparisons, such as
+                ``"loss > 10"`` or ``"gradient['fc1.weight'].l2 < 1e-8 and step > 100"``.
+
+        Raises:
+            DeepseekError: It cannot be read; the sentence says where and why.
+        """
+        self.submit(BreakOn(condition), _PYTHON)
+
+    @property
+    def breakpoints(self) -> list[str]:
+        """The conditions on which training pauses."""
+        return self._control.breakpoints.texts
+
+    def clear_breaks(self) -> None:
+        """Forget all breakpoints."""
+        self.submit(ClearBreaks(), _PYTHON)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with each new batch of steps, from the worker thread; return what ends it."""
@@ -179,11 +308,14 @@ class Session(Viewable):
             return
         self._closed = True
         atexit.unregister(self.close)
+        with suppress(ValueError):
+            _living.remove(self)
+        self._recorder.guard("ending a pause", self._control.close)
         self._recorder.guard("counting steps", self._steps.close)
         if self._run is not None:
             self._run.close()
             self._run = None
-        self._recorder.guard("closing the run file", lambda: self._worker.close("closed"))
+        self._recorder.guard("closing the run file", lambda: self._worker.close("closed", self._recorder.events))
 
     def _stored(self) -> Run:
         self.flush()
@@ -191,8 +323,18 @@ class Session(Viewable):
             self._run = Run(self.path, self._viewer)
         return self._run
 
+    def _publish(self) -> None:
+        """Have all that is known stored and shown, without waiting for it."""
+        self._recorder.guard("releasing a step", self._steps.release)
+        self._worker.hurry()
+
     def _release_idle(self) -> None:
         self._steps.release_if_idle(_IDLE_S)
+
+
+def living_sessions() -> list[Session]:
+    """Return the sessions of this process that are not closed, the oldest first."""
+    return list(_living)
 
 
 def inspect(

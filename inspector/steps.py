@@ -4,6 +4,7 @@ import math
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
+from threading import get_ident
 from time import perf_counter, perf_counter_ns, time
 from typing import Any, TypeVar
 
@@ -14,11 +15,13 @@ from torch.amp.grad_scaler import GradScaler
 
 from deepseek.inspector.accounts import Accounts, BareStep, PendingStep
 from deepseek.inspector.checkpointing import is_checkpointing
+from deepseek.inspector.control.control import Control
 from deepseek.inspector.governor import Governor
 from deepseek.inspector.interruption import Interruption
 from deepseek.inspector.passes import Passes
 from deepseek.inspector.probes.attach import Attachment
 from deepseek.inspector.probes.boundary import BoundaryHook
+from deepseek.inspector.probes.gradient import has_closure
 from deepseek.inspector.record import Event
 from deepseek.inspector.recorder import Recorder
 from deepseek.inspector.scaling import listen
@@ -42,6 +45,7 @@ class Steps:
         governor: Decides what the next step observes.
         passes: Observes forwards without gradients.
         accounts: Takes each finished step.
+        control: Is called at the end of a step when there is something to obey.
 
     Attributes:
         count: Number of steps that have ended.
@@ -54,12 +58,14 @@ class Steps:
         governor: Governor,
         passes: Passes,
         accounts: Accounts,
+        control: Control,
     ) -> None:
         self._recorder = recorder
         self._attachment = attachment
         self._governor = governor
         self._passes = passes
         self._accounts = accounts
+        self._control = control
         self._handles: list[Any] = []
         self._close_handles: list[Any] = []
         self._closely = False
@@ -81,6 +87,7 @@ class Steps:
         self._model = weakref.ref(model)
         self._optimizers = tuple(map(weakref.ref, optimizers))
         self._waiting_for = dict.fromkeys(map(id, optimizers), 0)
+        self._control.follow(self)
         self._hook_boundaries()
         self._end_listening = listen(_Scaling(weakref.ref(self)))
         self._recorder.on_backward = self._interruption.backward_runs
@@ -104,6 +111,31 @@ class Steps:
         if watching != self._watching:
             self._watching = watching
             self._recorder.guard("installing probes", self._resume if watching else self._suspend)
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether a step has begun and not ended, as far as the forward of the model tells."""
+        return self._open
+
+    def model(self) -> nn.Module | None:
+        """The model, as long as it exists."""
+        return self._model()
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """The optimizers that still exist."""
+        return [optimizer for reference in self._optimizers if (optimizer := reference()) is not None]
+
+    def follow_on_clip(self) -> None:
+        """Observe gradients after they were clipped: hooks of an optimizer run in the order of their registration."""
+        if self._closely:
+            _remove(self._close_handles)
+            self._closely = False
+            self._hook_closely(True)
+
+    def pause_ended(self) -> None:
+        """Leave the time since the last step out of all accounts."""
+        self._last_end = None
+        self._accounts.forget_background()
 
     def log(self, scalars: dict[str, float | torch.Tensor]) -> None:
         """Add named values to the step in progress, or to the last one if no new one has begun."""
@@ -160,7 +192,7 @@ class Steps:
             )
             self._handles.append(model.register_forward_pre_hook(before, with_kwargs=True))
             self._handles.append(model.register_forward_hook(after))
-        for optimizer in self._living_optimizers():
+        for optimizer in self.optimizers():
             self._handles.append(optimizer.register_step_post_hook(self._boundary(self._after_update)))
 
     def _hook_closely(self, wanted: bool) -> None:
@@ -170,7 +202,7 @@ class Steps:
         """
         closely = wanted or self._always_closely
         if closely and not self._closely:
-            for optimizer in self._living_optimizers():
+            for optimizer in self.optimizers():
                 hook = self._boundary(self._before_update)
                 self._close_handles.append(optimizer.register_step_pre_hook(hook))
         elif self._closely and not closely:
@@ -179,9 +211,6 @@ class Steps:
 
     def _boundary(self, action: Callable[..., None]) -> BoundaryHook:
         return BoundaryHook(self._recorder, self.fail, action)
-
-    def _living_optimizers(self) -> list[torch.optim.Optimizer]:
-        return [optimizer for reference in self._optimizers if (optimizer := reference()) is not None]
 
     def _suspend(self) -> None:
         """Take every hook off but one, which counts."""
@@ -206,6 +235,8 @@ class Steps:
 
     def _count(self, *_: Any) -> None:
         self.count += 1
+        if self._control.pending:
+            self._control.at_boundary()
 
     def _remove_hooks(self) -> None:
         _remove(self._handles)
@@ -224,6 +255,8 @@ class Steps:
             self._prepare_next()
         if not self._waiting_for and self._open:
             self._end()
+            if self._control.pending:
+                self._control.at_boundary()
         self._open = True
         if self._closely:
             self._begin_observed(model)
@@ -231,6 +264,7 @@ class Steps:
     def _begin_observed(self, model: nn.Module) -> None:
         if self._interruption.happened(model):
             self._drop_interrupted()
+        self._control.thread = get_ident()
         self._attachment.hook_late()
         self._interruption.forward_runs()
         self._recorder.in_forward = True
@@ -249,7 +283,7 @@ class Steps:
             return
         if self._interruption.update_was_interrupted():
             self._drop_interrupted()
-        closure = _has_closure(args, kwargs)
+        closure = has_closure(args, kwargs)
         self._interruption.update_runs(closure=closure)
         if self._watching:
             if not closure:
@@ -263,7 +297,7 @@ class Steps:
             return
         if not self._interruption.update_ended():
             return
-        closure = _has_closure(args, kwargs)
+        closure = has_closure(args, kwargs)
         if self._watching:
             self._measure_norm(optimizer)
             self._attachment.after_update(optimizer, closure=closure)
@@ -284,13 +318,17 @@ class Steps:
 
     def _optimizer_stepped(self, optimizer: Any) -> None:
         self._waiting_for[id(optimizer)] += 1
-        if len(self._waiting_for) == 1:
-            self._end()
+        if len(self._waiting_for) > 1 and not self._have_all_stepped(optimizer):
             return
+        self._end()
+        if self._control.pending:
+            self._control.at_boundary()
+
+    def _have_all_stepped(self, optimizer: Any) -> bool:
+        """Whether the step of this optimizer was the last one that the others waited for."""
         self._stepped.add(id(optimizer))
         most = max(self._waiting_for.values())
-        if all(key in self._stepped or most - count > _PATIENCE for key, count in self._waiting_for.items()):
-            self._end()
+        return all(key in self._stepped or most - count > _PATIENCE for key, count in self._waiting_for.items())
 
     def _drop_interrupted(self) -> None:
         during = self._interruption.clear()
@@ -404,8 +442,3 @@ def _root(squares: float | torch.Tensor | None) -> float | torch.Tensor:
     if isinstance(squares, torch.Tensor):
         return squares.sqrt()
     return math.sqrt(squares) if math.isfinite(squares) else math.inf
-
-
-def _has_closure(args: Any, kwargs: Any) -> bool:
-    """Whether ``optimizer.step`` was given a closure; ``args`` begins with the optimizer itself."""
-    return kwargs.get("closure") is not None or (len(args) > 1 and args[1] is not None)

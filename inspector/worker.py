@@ -40,6 +40,9 @@ class Store(Protocol):
     def write(self, records: Sequence[StepRecord]) -> None:
         """Append steps durably."""
 
+    def add_events(self, events: Sequence[Event]) -> None:
+        """Append events to the step written last."""
+
     def close(self, state: Literal["closed", "interrupted"]) -> None:
         """Finish."""
 
@@ -52,6 +55,7 @@ class Worker:
         judge: Maps a step to the findings it gives rise to.
         recorder: Is told about failures.
         on_idle: Called about five times a second.
+        on_record: Called with each step after it was judged.
 
     Attributes:
         dropped: Steps that were lost because the queue was full.
@@ -65,6 +69,7 @@ class Worker:
         judge: Callable[[StepRecord], list[Finding]],
         recorder: Recorder,
         on_idle: Callable[[], None],
+        on_record: Callable[[StepRecord], None],
     ) -> None:
         self.dropped = 0
         self.findings: list[Finding] = []
@@ -73,6 +78,7 @@ class Worker:
         self._judge: Callable[[StepRecord], list[Finding]] | None = judge
         self._recorder = recorder
         self._on_idle = on_idle
+        self._on_record: Callable[[StepRecord], None] | None = on_record
         self._listeners: list[Listener] = []
         self._queue: queue.SimpleQueue[PendingStep] = queue.SimpleQueue()
         self._hurry = threading.Event()
@@ -101,13 +107,19 @@ class Worker:
         with self._drained:
             self._drained.wait_for(lambda: self._queue.empty() and not self._busy, timeout_s)
 
-    def close(self, state: Literal["closed", "interrupted"]) -> None:
-        """Store what is queued, tell the listeners that it is over, and end the thread."""
+    def hurry(self) -> None:
+        """Have what is queued stored and shown now; does not wait."""
+        self._hurry.set()
+
+    def close(self, state: Literal["closed", "interrupted"], events: Sequence[Event] = ()) -> None:
+        """Store what is queued and events that no step follows, tell the listeners that it is over, end the thread."""
         self.flush()
         self._closing = True
         self._hurry.set()
         self._thread.join(timeout=10.0)
         if self._store is not None:
+            if events:
+                self._guard("writing the run file", self._store.add_events, events)
             self._guard("closing the run file", lambda store: store.close(state), self._store)
             self._store = None
         self._tell([])
@@ -184,7 +196,10 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - one bad step must not end the recording
             self._recorder.failed("packing a step", error)
             return None
-        return self._judged(record)
+        record = self._judged(record)
+        if self._on_record is not None and not self._guard("watching for breakpoints", self._on_record, record):
+            self._on_record = None
+        return record
 
     def _judged(self, record: StepRecord) -> StepRecord:
         if self._judge is None:

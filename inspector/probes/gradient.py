@@ -101,3 +101,8 @@ def square_sum_of_gradients(optimizer: torch.optim.Optimizer) -> float | torch.T
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     """Return the parameters of all groups of an optimizer."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def has_closure(args: Any, kwargs: Any) -> bool:
+    """Whether ``optimizer.step`` was given a closure; ``args`` begins with the optimizer itself."""
+    return kwargs.get("closure") is not None or (len(args) > 1 and args[1] is not None)

@@ -30,6 +30,11 @@ class Judge:
         self._window = Window()
         self._said: set[tuple[str, str, str]] = set()
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the rules."""
+        return [getattr(rule, "__name__", type(rule).__name__) for rule in self._rules]
+
     def __call__(self, record: StepRecord) -> list[Finding]:
         """Return what is new at this step."""
         if not record.observed and not has_nonfinite_signal(record):

@@ -12,7 +12,7 @@ from deepseek.inspector.runfile.sealing import checksum
 from deepseek.inspector.runfile.thinning import Thinning
 
 _PLAIN = (STEP, SCALAR, EVENT)
-_REDUCE = "UPDATE step SET parts = ?, crc = ? WHERE step = ?"
+_SET_PARTS = "UPDATE step SET parts = ?, crc = ? WHERE step = ?"
 
 
 class Thinner:
@@ -46,12 +46,7 @@ class Thinner:
 
     def _drop_detail(self, step: int, added: Counter[str]) -> None:
         lost = sum(self._delete(table, [step], added) for table in DETAIL)
-        found = self._db.execute(f"{STEP.select} WHERE step = ?", (step,)).fetchone()
-        if found is None:  # written in a transaction that failed
-            return
-        *values, parts, _ = found
-        row = (*(math.nan if value is None else value for value in values), parts - lost)
-        self._db.execute(_REDUCE, (row[-1], checksum(STEP, row), step))
+        change_parts(self._db, step, -lost)
 
     def _remove(self, steps: list[int], added: Counter[str]) -> None:
         for start in range(0, len(steps), ROWS_PER_STATEMENT):
@@ -64,3 +59,14 @@ class Thinner:
         deleted = self._db.execute(table.delete("step", len(steps)), steps).rowcount
         added[table.name] -= deleted
         return deleted
+
+
+def change_parts(db: sqlite3.Connection, step: int, change: int) -> bool:
+    """Tell a step that it has more or fewer rows in other tables; return whether it is there."""
+    found = db.execute(f"{STEP.select} WHERE step = ?", (step,)).fetchone()
+    if found is None:  # written in a transaction that failed
+        return False
+    *values, parts, _ = found
+    row = (*(math.nan if value is None else value for value in values), parts + change)
+    db.execute(_SET_PARTS, (row[-1], checksum(STEP, row), step))
+    return True

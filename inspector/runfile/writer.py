@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 from deepseek.errors import RunFileError
-from deepseek.inspector.record import StepRecord
+from deepseek.inspector.record import Event, StepRecord
 from deepseek.inspector.runfile import schema
 from deepseek.inspector.runfile.checks import check_record
 from deepseek.inspector.runfile.files import create_privately, on_network_filesystem
 from deepseek.inspector.runfile.process import Process
-from deepseek.inspector.runfile.rows import Row, Rows, record_rows
+from deepseek.inspector.runfile.rows import Row, Rows, event_row, record_rows
 from deepseek.inspector.runfile.sealing import seal
 from deepseek.inspector.runfile.texts import clean
-from deepseek.inspector.runfile.thinner import Thinner
+from deepseek.inspector.runfile.thinner import Thinner, change_parts
 
 _SETTINGS = {
     "page_size": schema.PAGE_BYTES,
@@ -86,6 +86,19 @@ class RunWriter:
                 added[table.name] = len(rows)
             self._thinner.make_room(batch, added)
         self._step = records[-1].step
+
+    def add_events(self, events: Sequence[Event]) -> None:
+        """Append events to the step that was written last; without any step they are lost.
+
+        Raises:
+            RunFileError: The disk is full, or the file is gone.
+        """
+        with self._transaction() as added:
+            if not change_parts(self._db, self._step, len(events)):
+                return
+            (first,) = self._db.execute("SELECT count(*) FROM event WHERE step = ?", (self._step,)).fetchone()
+            self._insert(schema.EVENT, [event_row(self._step, *item) for item in enumerate(events, first)])
+            added[schema.EVENT.name] = len(events)
 
     def close(self, state: Literal["closed", "interrupted"] = "closed") -> None:
         """Mark the run as ended and fold the log into the file, so that it is a single one; twice does nothing.
