@@ -13,7 +13,6 @@ from deepseek.kernels.summary.layouts import is_sparse, is_summarisable, unobser
 from deepseek.kernels.summary.native import CODES, in_place_code, native, plain
 from deepseek.kernels.summary.reference import as_float
 
-
 _L2_AND_NONFINITE = struct.Struct("=16xd48xd16x")
 
 
