@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepseek.inspector.comparison import Comparison
+from deepseek.text import well_formed
 from deepseek.widgets.columns import Series
 from deepseek.widgets.picture import even
 
@@ -78,10 +79,20 @@ def both_scalars(comparison: Comparison) -> tuple[str, list[NDArray[np.float32]]
     return common[0], [_points(side.scalars, common[0]) for side in (comparison.a, comparison.b)]
 
 
-def site_label(site: str, call: int) -> str:
-    """End of a site's name, short enough for an axis."""
-    name = f"{site} ({call})" if call else site
-    return name if len(name) <= LABEL_LENGTH else "…" + name[1 - LABEL_LENGTH :]
+def site_labels(comparison: Comparison) -> list[str]:
+    """Short names of the sites, by depth; where a name ends in a number, its type says what it is."""
+    frame = comparison.frame
+    return [
+        short(f"{site} {kind}" if site.rpartition(".")[2].isdigit() else site, call)
+        for site, kind, call in zip(frame["site"], frame["type"], frame["call"], strict=True)
+    ]
+
+
+def short(name: str, call: int = 0) -> str:
+    """End of a name, fit for an axis, and which call it was."""
+    end = f" ({call})" if call else ""
+    room = LABEL_LENGTH - len(end)
+    return well_formed(name if len(name) <= room else "…" + name[1 - room :]) + end
 
 
 def _points(scalars: pd.DataFrame, name: str) -> NDArray[np.float32]:

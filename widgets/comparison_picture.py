@@ -19,8 +19,9 @@ from deepseek.widgets.comparison_grid import (
     difference_grid,
     log_difference,
     rows_at,
+    short,
     shown_step,
-    site_label,
+    site_labels,
 )
 from deepseek.widgets.picture import BLUE, COLOURS, DPI, MOST_COLUMNS
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 ORANGE = "#e8590c"
 GREY = "#5b6675"
 COLOUR_MAP = colormaps["viridis"].with_extremes(under="#8b95a1", over="#e5484d")
-MOST_LABELS = 20
+MOST_LABELS, LABEL_LENGTH = 20, 18
 WIDE, NARROW = (0.13, 0.31), (0.56, 0.41)
 """Left edge and width of the left and of the right axes."""
 
@@ -67,15 +68,15 @@ def _draw_grid(axes: "Axes", bar: "Axes", comparison: Comparison) -> None:
         grid.values, aspect="auto", vmin=LOWEST, vmax=HIGHEST, cmap=COLOUR_MAP, extent=extent, interpolation="nearest"
     )
     axes.figure.colorbar(image, cax=bar).ax.tick_params(labelsize=8)
-    frame = comparison.frame
-    places = range(0, len(frame), -(-len(frame) // MOST_LABELS))
-    labels = [site_label(frame["site"][place], frame["call"][place])[-18:] for place in places]
-    axes.set_yticks([place + 0.5 for place in places], labels, parse_math=False)
+    labels = site_labels(comparison)
+    places = range(0, len(labels), -(-len(labels) // MOST_LABELS))
+    shown = [labels[place][-LABEL_LENGTH:] for place in places]
+    axes.set_yticks([place + 0.5 for place in places], shown, parse_math=False)
 
 
 def _draw_scalar(axes: "Axes", comparison: Comparison) -> None:
     found = both_scalars(comparison)
-    _prepare(axes, site_label(found[0], 0) if found else "logged values", "step")
+    _prepare(axes, short(found[0]) if found else "logged values", "step")
     if found is None:
         _say(axes, "two steps" if comparison.of_steps else "nothing logged in both")
         return

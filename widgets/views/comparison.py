@@ -21,15 +21,15 @@ from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
 from deepseek.inspector.comparison import Comparison
-from deepseek.text import well_formed
 from deepseek.widgets.comparison_grid import (
     HIGHEST,
     LOWEST,
     both_scalars,
     difference_grid,
     rows_at,
+    short,
     shown_step,
-    site_label,
+    site_labels,
 )
 from deepseek.widgets.views.charts import LINE_COLOR, NONFINITE_COLOR, item, plain_figure
 
@@ -42,6 +42,8 @@ MOST_COLUMNS, FEWEST_COLUMNS = 512, 64
 MOST_LABELS = 30
 SMALLEST = 1e-10
 """Stands for equality on a logarithmic axis."""
+
+LEGEND = "log10, input at the top (grey: equal, red: only one run has a number)"
 
 LARGEST = 10.0
 """Stands for a value that only one run has."""
@@ -61,7 +63,7 @@ def comparison_charts(comparison: Comparison) -> list[ComparedChart]:
     step = shown_step(comparison)
     at = "" if step is None else _at(comparison, step)
     made = (
-        ("heatmap", f"Relative difference of {what}, input at the top", heatmap_figure(comparison)),
+        ("heatmap", f"Relative difference of {what}, {LEGEND}", heatmap_figure(comparison)),
         ("values", f"{what.capitalize()} over depth {at}, input on the left", values_figure(comparison)),
         ("difference", f"Relative difference over depth {at}, input on the left", difference_figure(comparison)),
         ("scalar", "Logged values of both runs", scalar_figure(comparison)),
@@ -156,7 +158,7 @@ def scalar_figure(comparison: Comparison) -> figure | None:
     for side, points in zip("AB", curves, strict=True):
         source = ColumnDataSource({"step": points[0], "value": points[1]})
         _line(plot, "step", "value", source, side, dots=False)
-    _finish(plot, "step", PlainText(text=well_formed(site_label(name, 0))))
+    _finish(plot, "step", PlainText(text=short(name)))
     return plot
 
 
@@ -182,18 +184,17 @@ def _step_source(comparison: Comparison) -> ColumnDataSource | None:
     if step is None:
         return None
     rows = rows_at(comparison, step)
-    names = [well_formed(site_label(site, call)) for site, call in zip(rows["site"], rows["call"], strict=True)]
+    labels = site_labels(comparison)
     columns = {name: rows[name].to_numpy() for name in ("depth", "a", "b")}
     difference = np.clip(rows["difference"].to_numpy(), SMALLEST, LARGEST)
-    return ColumnDataSource({"site": names, "difference": difference} | columns)
+    return ColumnDataSource({"site": [labels[depth] for depth in rows["depth"]], "difference": difference} | columns)
 
 
 def _label_sites(plot: figure, comparison: Comparison) -> None:
-    frame = comparison.frame
-    places = range(0, len(frame), -(-len(frame) // MOST_LABELS))
-    labels = [PlainText(text=well_formed(site_label(frame["site"][i], frame["call"][i]))) for i in places]
+    labels = site_labels(comparison)
+    places = range(0, len(labels), -(-len(labels) // MOST_LABELS))
     plot.yaxis.ticker = FixedTicker(ticks=[place + 0.5 for place in places])
-    plot.yaxis.major_label_overrides = {place + 0.5: label for place, label in zip(places, labels, strict=True)}
+    plot.yaxis.major_label_overrides = {place + 0.5: PlainText(text=labels[place]) for place in places}
 
 
 def _all_positive(values: "np.ndarray[Any, np.dtype[np.float64]]") -> bool:
