@@ -1,8 +1,6 @@
 """The live view of a recording in a notebook."""
 
-import threading
 import time
-from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,17 +10,13 @@ import anywidget
 import traitlets
 from bokeh.resources import Resources
 
-from deepseek.inspector.record import StepRecord
 from deepseek.inspector.recording import Recording
-from deepseek.widgets.history import History
+from deepseek.widgets.feed import GROWING, Feed
 from deepseek.widgets.message_types import Setup
 from deepseek.widgets.messages import Packet, facts, name_text, validated
 from deepseek.widgets.metrics import METRICS
 from deepseek.widgets.static_picture import one_line
 from deepseek.widgets.views.charts import charts
-
-SNAPSHOT_BYTES_PER_SECOND = 20_000
-"""Sets how soon a snapshot follows the one before: small ones at once, one of 200 kB after ten seconds."""
 
 ANSWER_S = 1.0
 """A page that asks for the state is answered at most this often."""
@@ -57,26 +51,17 @@ class LiveWidget(anywidget.AnyWidget):
         self._recording = recording
         self.refused = 0
         self._next_answer = 0.0
-        self.history = History()
-        self.lock = threading.Lock()
-        self._early: list[StepRecord] | None = []
-        self._unsubscribe = _subscribe(recording, self._follow)
-        stored = list(recording.records())
-        with self.lock:
-            self.history.add(stored)
-        first = self.history.snapshot(recording.status)
+        self._feed = Feed(recording, recording.records)
+        self.history, self.lock = self._feed.history, self._feed.lock
         super().__init__(
             _esm=(STATIC / "widget.js").read_text(encoding="utf-8"),
             _css=(STATIC / "widget.css").read_text(encoding="utf-8"),
             key=uuid4().hex,
             bokeh_js=bokeh_js(),
-            setup=setup_message(recording),
-            snapshot=_trait(first),
+            setup=setup_message(recording, session_key(recording)),
+            snapshot=_trait(self._feed.snapshot()),
         )
-        self._next_snapshot = time.monotonic() + _pause(first)
-        with self.lock:
-            self.history.add(self._early)
-            self._early = None
+        self._feed.start(self._tell)
 
     def mimebundle(self) -> dict[str, Any]:
         """The output that shows this widget."""
@@ -87,7 +72,7 @@ class LiveWidget(anywidget.AnyWidget):
     def settle(self) -> None:
         """Bring the snapshot up to date, so that a page that is loaded later shows all of it."""
         with self.lock:
-            self._send_snapshot()
+            self.snapshot = _trait(self._feed.snapshot())
 
     def _handle_msg(self, msg: Any) -> None:
         """Answer a page that was loaded anew; nothing else that a browser sends is obeyed.
@@ -101,32 +86,20 @@ class LiveWidget(anywidget.AnyWidget):
         else:
             self.refused += 1
 
-    def _follow(self, records: Sequence[StepRecord]) -> None:
-        """Send what a batch of steps changed; runs in the recording's thread and must never raise there."""
+    def _tell(self) -> None:
+        """Send what is new; runs in the recording's thread and must never raise there."""
         try:
             with self.lock:
-                if self._early is None:
-                    self._send_news(records)
-                else:
-                    self._early.extend(records)
+                self._carry(self._feed.news())
         except Exception as error:  # noqa: BLE001  a broken view must not reach the training loop
-            self._unsubscribe()
+            self._feed.close()
             self.failure = name_text(f"The live view stopped: {type(error).__name__}: {error}. Training goes on.")
 
-    def _send_news(self, records: Sequence[StepRecord]) -> None:
-        self.history.add(records)
-        status = self._recording.status
-        due = not records or time.monotonic() >= self._next_snapshot
-        increment = None if due else self.history.increment(status)
-        if increment is not None:
-            self.send(increment.message, [increment.payload])
-            return
-        self._send_snapshot()
-
-    def _send_snapshot(self) -> None:
-        whole = self.history.snapshot(self._recording.status)
-        self._next_snapshot = time.monotonic() + _pause(whole)
-        self.snapshot = _trait(whole)
+    def _carry(self, packet: Packet) -> None:
+        if packet.message["type"] == "increment":
+            self.send(packet.message, [packet.payload])
+        else:
+            self.snapshot = _trait(packet)
 
 
 @cache
@@ -136,8 +109,13 @@ def bokeh_js() -> bytes:
     return "\n".join(resources.js_raw).encode()
 
 
-def setup_message(recording: Recording) -> Setup:
-    """What does not change during a run: title, metrics and the Bokeh documents."""
+def session_key(recording: Recording) -> str | None:
+    """What the recording is called on the control comm; None where it takes no commands."""
+    return getattr(recording, "key", None) if recording.status.state in GROWING else None
+
+
+def setup_message(recording: Recording, session: str | None = None) -> Setup:
+    """What does not change during a run: title, metrics and the Bokeh documents, and whom commands are for."""
     message: Setup = {
         "type": "setup",
         "title": name_text(recording.title),
@@ -154,17 +132,10 @@ def setup_message(recording: Recording) -> Setup:
         ],
         "documents": charts(),
     }
+    if session is not None:
+        message["session"] = session
     validated(message)
     return message
-
-
-def _subscribe(recording: Recording, listener: Callable[[Sequence[StepRecord]], None]) -> Callable[[], None]:
-    """Follow a recording that still grows; there is nothing to follow in the others."""
-    subscribe = getattr(recording, "subscribe", None)
-    if subscribe is None or recording.status.state != "running":
-        return lambda: None
-    end: Callable[[], None] = subscribe(listener)
-    return end
 
 
 def _asks_for_state(message: Any) -> bool:
@@ -176,7 +147,3 @@ def _asks_for_state(message: Any) -> bool:
 
 def _trait(packet: Packet) -> dict[str, Any]:
     return {"message": packet.message, "payload": packet.payload}
-
-
-def _pause(packet: Packet) -> float:
-    return len(packet.payload) / SNAPSHOT_BYTES_PER_SECOND

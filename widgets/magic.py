@@ -17,7 +17,9 @@ from torch.optim import Optimizer
 from deepseek.errors import DeepseekError
 from deepseek.inspector import Session, inspect
 from deepseek.text import printable
+from deepseek.widgets import control_comm
 from deepseek.widgets.commands import CommandParser
+from deepseek.widgets.feed import GROWING
 from deepseek.widgets.viewer import Viewer
 
 T = TypeVar("T")
@@ -26,7 +28,8 @@ _KINDS = {nn.Module: "torch.nn.Module", Optimizer: "torch.optim.Optimizer"}
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Add the magics to ``shell``: what ``%load_ext deepseek`` calls."""
+    """Add the magics to ``shell`` and let its browsers reach the sessions: what ``%load_ext deepseek`` calls."""
+    control_comm.register(shell)
     shell.register_magics(DeepseekMagics(shell))
 
 
@@ -75,7 +78,7 @@ class _Watch:
 
     @property
     def running(self) -> bool:
-        return self.session.status.state == "running"
+        return self.session.status.state in GROWING
 
     def stop(self) -> str:
         """Close the session, write the report that was asked for, and return what was done."""

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -55,20 +55,27 @@ def validated(message: Any) -> Message:
     Raises:
         fastjsonschema.JsonSchemaException: It does not.
     """
-    result: Message = _validator(message["type"])(message)
+    result: Message = validator(SCHEMA, message["type"].capitalize())(message)
     return result
 
 
 @cache
-def _validator(kind: str) -> Any:
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+def validator(path: Path, definition: str) -> Callable[[Any], Any]:
+    """Return the function that gives back what follows a definition of a schema, and raises for all else."""
+    schema = json.loads(path.read_text(encoding="utf-8"))
     del schema["oneOf"]
-    return fastjsonschema.compile({**schema, "$ref": f"#/definitions/{kind.capitalize()}"})
+    check: Callable[[Any], Any] = fastjsonschema.compile({**schema, "$ref": f"#/definitions/{definition}"})
+    return check
 
 
 def name_text(text: str) -> str:
     """A name that users chose, cut to what a message may hold."""
     return _cut(text, NAME_LENGTH)
+
+
+def long_text(text: str) -> str:
+    """A sentence, cut to what a message may hold."""
+    return _cut(text, TEXT_LENGTH)
 
 
 def finite(value: float) -> float | None:

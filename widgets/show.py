@@ -6,6 +6,8 @@ import threading
 from typing import Any
 
 from deepseek.inspector.recording import Recording
+from deepseek.widgets import control_comm
+from deepseek.widgets.feed import GROWING
 from deepseek.widgets.history import History
 from deepseek.widgets.live import LiveWidget
 from deepseek.widgets.static_picture import static_html, static_text
@@ -33,6 +35,7 @@ def show(recording: Recording) -> LiveWidget | None:
     if shell is None:
         sys.stdout.write(static_text(recording) + "\n")
         return None
+    control_comm.register(shell)
     widget = LiveWidget(recording) if _has_front_end(shell) else None
     if widget is not None:
         _display(widget.mimebundle())
@@ -77,7 +80,7 @@ class StaticPicture:
             self._handle.update(self._bundle(), raw=True)
             if self._widget is not None:
                 self._widget.settle()
-        return status.state == "running"
+        return status.state in GROWING
 
     def _bundle(self) -> dict[str, str]:
         status = self._recording.status

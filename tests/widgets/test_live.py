@@ -25,7 +25,7 @@ def sent(monkeypatch):
 
 def quiet(widget):
     """Put the next snapshot far away."""
-    widget._next_snapshot = time.monotonic() + 1000
+    widget._feed._snapshot_due = time.monotonic() + 1000
 
 
 def test_a_batch_of_steps_becomes_one_increment(recording, sent):
@@ -63,7 +63,7 @@ def test_snapshots_come_less_often_the_larger_they_are(recording, sent):
     recording.advance(400)
     widget = LiveWidget(recording)
     size = len(widget.snapshot["payload"])
-    assert widget._next_snapshot - time.monotonic() == pytest.approx(size / 20_000, abs=0.2)
+    assert widget._feed._snapshot_due - time.monotonic() == pytest.approx(size / 20_000, abs=0.2)
 
 
 def test_steps_between_reading_and_following_are_not_lost(recording, sent):

@@ -1,8 +1,8 @@
 // The control bar: what may be asked of the training while it runs.
 import { h, setText } from "../dom";
 import { formatInteger } from "../format";
+import type { Header } from "../generated/messages";
 import type { Command } from "../generated/requests";
-import type { State } from "../store";
 import type { Host, View } from "./view";
 
 const ENDED = "This run has ended: there is nothing to control.";
@@ -10,6 +10,9 @@ const CONNECTING = "Connecting to the training…";
 
 /** A connection that failed is tried again with the next news after so long. */
 const RETRY_MS = 5000;
+
+/** So long after a command the session is asked where it stands: the news of a pause may have crossed it. */
+const LOOK_MS = 300;
 
 /** So long the button that stops the training waits for the second click. */
 const SURE_MS = 4000;
@@ -28,21 +31,43 @@ export function controlView({ setup, control }: Host, parent: HTMLElement): View
   const note = h("p", { class: "ds-note", role: "status", "data-testid": "control-note" });
   parent.append(h("section", { class: "ds-control", "data-testid": "control" }, fields, note));
 
-  let state: State["header"] | null = null;
+  let status: { state: Header["state"]; step: number } | null = null;
   let ready = false;
   let asked = -Infinity;
   let message = typeof control === "string" ? control : setup.session === undefined ? ENDED : CONNECTING;
   let sure: number | undefined;
 
   const show = () => {
-    const alive = ready && (state?.state === "running" || state?.state === "paused");
-    const paused = state?.state === "paused";
-    fields.disabled = !alive;
-    fields.dataset["state"] = state?.state ?? "";
+    const paused = status?.state === "paused";
+    fields.disabled = !ready || !(paused || status?.state === "running");
+    fields.dataset["state"] = status?.state ?? "";
     step.disabled = !paused;
     setText(pause, paused ? "Resume" : "Pause");
     setText(stop, sure === undefined ? "Stop" : "Really stop?");
-    setText(note, message || (paused ? `Paused after step ${formatInteger(state?.step ?? 0)}.` : ""));
+    setText(note, message || (paused ? `Paused after step ${formatInteger(status?.step ?? 0)}.` : ""));
+  };
+  const take = (next: NonNullable<typeof status>) => {
+    if (ready && next.state !== status?.state) message = "";
+    status = next;
+  };
+  const look = async () => {
+    if (typeof control === "string") return;
+    try {
+      const info = (await control.sessions()).find(({ key }) => key === setup.session);
+      ready = info !== undefined;
+      if (info === undefined) message = ENDED;
+      else take(info);
+    } catch (error) {
+      message = sentence(error);
+    }
+    show();
+  };
+  const connect = async () => {
+    if (ready || message === ENDED || performance.now() < asked + RETRY_MS) return;
+    asked = performance.now();
+    await look();
+    if (ready) message = "";
+    show();
   };
   const send = async (command: Command, said: string) => {
     if (typeof control === "string" || setup.session === undefined) return;
@@ -53,21 +78,11 @@ export function controlView({ setup, control }: Host, parent: HTMLElement): View
       message = sentence(error);
     }
     show();
-  };
-  const connect = async () => {
-    if (typeof control === "string" || message === ENDED || ready || performance.now() < asked + RETRY_MS) return;
-    asked = performance.now();
-    try {
-      ready = (await control.sessions()).some(({ key }) => key === setup.session);
-      message = ready ? "" : ENDED;
-    } catch (error) {
-      message = sentence(error);
-    }
-    show();
+    window.setTimeout(() => void look(), LOOK_MS);
   };
 
   pause.addEventListener("click", () => {
-    const paused = state?.state === "paused";
+    const paused = status?.state === "paused";
     void send({ verb: paused ? "resume" : "pause" }, paused ? "" : "Pausing after this step…");
   });
   step.addEventListener("click", () => void send({ verb: "step_once" }, ""));
@@ -101,10 +116,8 @@ export function controlView({ setup, control }: Host, parent: HTMLElement): View
   show();
   return {
     update({ header }) {
-      const before = state?.state;
-      state = header;
+      take(header);
       if (header.state === "closed" || header.state === "interrupted") message = ENDED;
-      else if (ready && before !== header.state) message = "";
       void connect();
       show();
     },

@@ -1,0 +1,89 @@
+"""From a recording to the messages that show it."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from deepseek.inspector.record import StepRecord
+from deepseek.inspector.recording import Recording
+from deepseek.widgets.history import History
+from deepseek.widgets.messages import Packet
+
+SNAPSHOT_BYTES_PER_SECOND = 20_000
+"""Sets how soon a snapshot follows the one before: small ones at once, one of 200 kB after ten seconds."""
+
+GROWING = ("running", "paused")
+"""States of a recording to which steps will be added."""
+
+
+class Feed:
+    """Makes messages of a recording: a snapshot, and later what is new, as an increment or as a snapshot again.
+
+    Whoever takes messages less often gets larger ones; a page that missed one is healed by the next snapshot.
+
+    Args:
+        recording: What to show; one that is still growing is followed until ``close``.
+        read: Gives the steps that are stored by now.
+
+    Attributes:
+        history: What has been read so far; hold ``lock`` while using it.
+        lock: Held by whoever uses the history.
+        close: Ends the following.
+        ended: Whether the recording has told that it is over.
+    """
+
+    def __init__(self, recording: Recording, read: Callable[[], Iterable[StepRecord]]) -> None:
+        self.history = History()
+        self.lock = threading.RLock()
+        self.ended = False
+        self._recording = recording
+        self._batches: deque[Sequence[StepRecord]] = deque()
+        self._notify: Callable[[], None] = lambda: None
+        self._snapshot_due = 0.0
+        self.close = _subscribe(recording, self._collect)
+        stored = list(read())
+        with self.lock:
+            self.history.add(stored)
+
+    def start(self, notify: Callable[[], None]) -> None:
+        """Have ``notify`` called when there is news, in the recording's thread; it must not raise there."""
+        self._notify = notify
+
+    def snapshot(self) -> Packet:
+        """Everything as one message."""
+        with self.lock:
+            self._take()
+            return self._snapshot()
+
+    def news(self) -> Packet:
+        """What is new since the message before: an increment, or a snapshot if one is due or nothing else can tell."""
+        with self.lock:
+            self._take()
+            whole = self.ended or time.monotonic() >= self._snapshot_due
+            increment = None if whole else self.history.increment(self._recording.status)
+            return increment or self._snapshot()
+
+    def _collect(self, batch: Sequence[StepRecord]) -> None:
+        self._batches.append(batch)
+        self._notify()
+
+    def _take(self) -> None:
+        while self._batches:
+            batch = self._batches.popleft()
+            self.history.add(batch)
+            self.ended = self.ended or not batch
+
+    def _snapshot(self) -> Packet:
+        whole = self.history.snapshot(self._recording.status)
+        self._snapshot_due = time.monotonic() + len(whole.payload) / SNAPSHOT_BYTES_PER_SECOND
+        return whole
+
+
+def _subscribe(recording: Recording, listener: Callable[[Sequence[StepRecord]], None]) -> Callable[[], None]:
+    """Follow a recording that still grows; there is nothing to follow in the others."""
+    subscribe = getattr(recording, "subscribe", None)
+    if subscribe is None or recording.status.state not in GROWING:
+        return lambda: None
+    end: Callable[[], None] = subscribe(listener)
+    return end
