@@ -4,7 +4,9 @@ import base64
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from deepseek.inspector.aligning import Side
 from deepseek.inspector.comparison import Comparison
@@ -13,9 +15,6 @@ from deepseek.widgets.live import bokeh_js
 from deepseek.widgets.page import page_html, static, write_page
 from deepseek.widgets.static_picture import MOST_ROWS, NAME_LENGTH, NO_FORMULAS, one_line, safe, table
 from deepseek.widgets.views.comparison import comparison_charts
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 REPORT_ROWS = 2000
 """Sites in the tables of a report."""
@@ -99,7 +98,7 @@ def _sites(comparison: Comparison, most: int) -> str:
     return table(heads, rows) + more
 
 
-def _scalars(scalars: "pd.DataFrame") -> str:
+def _scalars(scalars: pd.DataFrame) -> str:
     rows = [_row([row["name"], *_numbers(row)]) for row in scalars.head(MOST_ROWS).to_dict("records")]
     if not rows:
         return ""
@@ -111,8 +110,7 @@ def _scalars(scalars: "pd.DataFrame") -> str:
 def _numbers(row: dict[Any, Any]) -> list[str]:
     """Both values, their difference, its step and the first step that differs; empty where there is none."""
     values = [f"{row[name]:.4g}" for name in ("a", "b")] + [f"{row['difference']:.2g}"]
-    first = f"{row['first_step']}"
-    return [*values, f"{row['step']}", "" if first == "<NA>" else first]
+    return [*values, *("" if pd.isna(row[name]) else f"{row[name]}" for name in ("step", "first_step"))]
 
 
 def _only(label: str, names: Sequence[str]) -> str:

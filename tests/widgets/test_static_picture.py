@@ -1,28 +1,13 @@
 """The static picture: small, true, and safe whatever names the model has."""
 
 import re
-from html.parser import HTMLParser
 
 import pytest
+from markup import ALLOWED, Elements
 from payloads import SAMPLE
 from synthetic import SyntheticRecording
 
 from deepseek.widgets.static_picture import mimebundle, static_html, static_text
-
-ALLOWED = {"div", "p", "b", "img", "table", "thead", "tbody", "tr", "th", "td"}
-
-
-class Elements(HTMLParser):
-    """Collects the elements and attributes of a text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes = [], set()
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes |= {name for name, _ in attrs}
 
 
 def recorded(steps, **options):

@@ -124,8 +124,7 @@ def values_figure(comparison: Comparison) -> figure | None:
     _line(plot, "depth", "a", source, "A")
     _line(plot, "depth", "b", source, "B")
     _finish(plot, "depth", comparison.column)
-    tips = [("site", "@site"), ("A", "@a{0.0000e+0}"), ("B", "@b{0.0000e+0}")]
-    plot.add_tools(HoverTool(tooltips=tips, mode="vline"))
+    _tell(plot, {"A": "a", "B": "b"})
     return plot
 
 
@@ -144,7 +143,7 @@ def difference_figure(comparison: Comparison) -> figure | None:
     _finish(plot, "depth", "relative difference")
     plot.yaxis.ticker = LogTicker(desired_num_ticks=6)
     plot.yaxis.formatter = PrintfTickFormatter(format="%.0e")
-    plot.add_tools(HoverTool(tooltips=[("site", "@site"), ("difference", "@difference{0.0e+0}")], mode="vline"))
+    _tell(plot, {"relative difference": "difference"})
     return plot
 
 
@@ -168,6 +167,16 @@ def _line(plot: figure, x: str, y: str, source: ColumnDataSource, side: str, *, 
     plot.line(x, y, source=source, line_color=color, line_dash=dash, line_width=1.8, legend_label=side)
     if dots:
         plot.scatter(x, y, source=source, color=color, size=6, marker=marker, legend_label=side)
+
+
+def _tell(plot: figure, columns: dict[str, str]) -> None:
+    """Show the site and the numbers of the depth that the mouse points at; the first line knows them all."""
+    tips = [("site", "@site"), *((name, f"@{column}{{%.4g}}") for name, column in columns.items())]
+    formatters = {f"@{column}": "printf" for column in columns.values()}
+    line = plot.renderers[0]
+    plot.add_tools(
+        HoverTool(tooltips=tips, formatters=formatters, renderers=[line], mode="vline", line_policy="nearest")
+    )
 
 
 def _finish(plot: figure, x_label: str, y_label: str | PlainText) -> None:
