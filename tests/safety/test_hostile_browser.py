@@ -5,6 +5,7 @@ import json
 
 import hostile
 import pytest
+from compared import hostile_comparison
 from payloads import PAYLOADS
 
 from deepseek.widgets.live import STATIC, LiveWidget, bokeh_js
@@ -93,6 +94,24 @@ def test_names_in_the_report_are_text_in_every_theme(quiet, scheme, tmp_path):
         page.check(f"[data-testid=metric-{metric}]", force=True)
     sweep(page, stops=40)
     page.locator("details").evaluate_all("all => all.forEach(element => element.open = true)")
+
+
+def elements_of_comparison(page, made, folder):
+    page.goto(made.report(folder / "diff.html").as_uri())
+    page.wait_for_selector(".charts[data-drawn='4']")
+    for chart in ("values", "difference", "heatmap"):
+        box = page.locator(f"[data-chart={chart}] [role=img]").bounding_box()
+        for share in range(2, 19):
+            page.mouse.move(box["x"] + box["width"] * share / 20, box["y"] + box["height"] / 2)
+    return page.locator("html").evaluate(SETTLED)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_names_in_the_report_of_a_comparison_are_text(quiet, scheme, tmp_path):
+    page = quiet(scheme)
+    expected = elements_of_comparison(page, hostile_comparison(hostile.tame, PAYLOADS), tmp_path)
+    assert elements_of_comparison(page, hostile_comparison(hostile.recording, PAYLOADS), tmp_path) == expected
+    assert page.locator("#deepseek-summary p", has_text="Observed only in A").count() == 2
 
 
 def test_titles_are_text(quiet, monkeypatch):
