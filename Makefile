@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -Im pytest --import-mode=importlib
 FRONTEND := widgets/frontend
+LABEXTENSION := widgets/labextension
 
 NATIVE := $(wildcard kernels/*/*.c kernels/*/*.h)
 INSTALL_INPUTS := pyproject.toml constraints.txt setup.py $(NATIVE)
@@ -40,7 +41,8 @@ pytest: lint check-frontend chromium
 
 lint: types check-style ## ruff, mypy strict and, where Node is installed, tsc strict
 	$(if $(HAVE_NODE),npm --prefix $(FRONTEND) run --silent check)
-lint: $(if $(HAVE_NODE),$(FRONTEND)/node_modules/.stamp)
+	$(if $(HAVE_NODE),npm --prefix $(LABEXTENSION) run --silent check)
+lint: $(if $(HAVE_NODE),$(FRONTEND)/node_modules/.stamp $(LABEXTENSION)/node_modules/.stamp)
 
 .PHONY: check-style
 check-style: $(VENV)/dev.stamp
@@ -72,13 +74,14 @@ lock: $(VENV)/dev.stamp ## write the installed versions into constraints.txt
 	$(BIN)/pip freeze --all --exclude-editable | sed -E '/^(#|pip==)/d; s/\+[^ ]*//' | LC_ALL=C sort -f > constraints.txt.new
 	mv constraints.txt.new constraints.txt
 
-frontend: $(FRONTEND)/node_modules/.stamp ## rebuild the browser files in widgets/static
+frontend: $(FRONTEND)/node_modules/.stamp $(LABEXTENSION)/node_modules/.stamp ## rebuild what the browser runs
 	npm --prefix $(FRONTEND) run --silent build
+	npm --prefix $(LABEXTENSION) run --silent build
 
 ifdef HAVE_NODE
 check-frontend: frontend
 	npm --prefix $(FRONTEND) test --silent
-	git diff --exit-code --stat -- widgets/static
+	git diff --exit-code --stat -- widgets/static $(LABEXTENSION)/prebuilt
 else
 check-frontend:
 	@echo "Front-end tests are skipped: Node is not installed."
@@ -89,7 +92,7 @@ chromium:
 
 clean: ## remove everything that was built or measured
 	rm -rf $(VENV) .links build dist *.egg-info .*_cache runs demo-report.html tests/artifacts .hypothesis
-	rm -rf $(FRONTEND)/node_modules
+	rm -rf $(FRONTEND)/node_modules $(LABEXTENSION)/node_modules $(LABEXTENSION)/lib
 	find kernels -name '*.so' -delete
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -107,14 +110,19 @@ $(VENV)/torch.stamp: $(VENV)/created.stamp constraints.txt
 	$(PIP) torch
 	touch $@
 
+# An editable install leaves data files out: JupyterLab finds the panel through a link.
+LINK = ln -sfn ../../../../$(LABEXTENSION)/prebuilt $(VENV)/share/jupyter/labextensions/deepseek-workbench
+
 $(VENV)/lab.stamp: $(VENV)/torch.stamp $(INSTALL_INPUTS)
 	$(PIP) -e '.[lab]'
+	$(LINK)
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/torch.stamp $(INSTALL_INPUTS)
 	$(PIP) -e '.[dev]'
+	$(LINK)
 	touch $@
 
-$(FRONTEND)/node_modules/.stamp: $(FRONTEND)/package-lock.json
-	npm --prefix $(FRONTEND) ci --no-audit --no-fund
+%/node_modules/.stamp: %/package-lock.json
+	npm --prefix $* ci --no-audit --no-fund
 	touch $@

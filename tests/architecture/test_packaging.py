@@ -16,6 +16,8 @@ REPOSITORY = Path(__file__).parents[2]
 SETUPTOOLS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
 ROOMS = {folder: package for package, folder in SETUPTOOLS["package-dir"].items()}
 UNPACKAGED = ("node_modules", "__pycache__", "frontend")
+LABEXTENSION = PurePosixPath("widgets/labextension")
+INSTALLED = PurePosixPath("share/jupyter/labextensions/deepseek-workbench")
 
 
 def package_of(folder: PurePosixPath) -> str:
@@ -27,7 +29,14 @@ def sources() -> list[PurePosixPath]:
     """The files of the rooms that belong into a distribution, relative to the repository."""
     found = [path for room in ROOMS for path in (REPOSITORY / room).rglob("*") if path.is_file()]
     kept = [path for path in found if not set(UNPACKAGED) & set(path.parts) and path.suffix not in {".so", ".pyd"}]
-    return [PurePosixPath(path.relative_to(REPOSITORY).as_posix()) for path in kept]
+    relative = [PurePosixPath(path.relative_to(REPOSITORY).as_posix()) for path in kept]
+    return [path for path in relative if not path.is_relative_to(LABEXTENSION)]
+
+
+def prebuilt() -> list[PurePosixPath]:
+    """The files of the JupyterLab extension, relative to its folder."""
+    folder = REPOSITORY / LABEXTENSION / "prebuilt"
+    return [PurePosixPath(path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file()]
 
 
 def test_the_package_list_is_the_folders_with_an_init():
@@ -65,10 +74,18 @@ def test_the_wheel_holds_every_module_and_data_file(built: Path):
     assert ours == {name for name in expected if name.endswith(".py")}
 
 
+def test_the_wheel_installs_the_panel_where_jupyterlab_looks_for_it(built: Path):
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        names = {name.partition(".data/data/")[2] for name in wheel.namelist()} - {""}
+    assert names == {str(INSTALLED / path) for path in prebuilt()}
+    assert {str(INSTALLED / "install.json"), str(INSTALLED / "package.json")} <= names
+
+
 def test_the_source_distribution_holds_every_module_and_data_file(built: Path):
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {str(path) for path in wanted()} - names == set()
+    assert {str(LABEXTENSION / "prebuilt" / path) for path in prebuilt()} - names == set()
     assert {"LICENSE", "README.md", "pyproject.toml", "setup.py"} <= names
 
 

@@ -1,0 +1,19 @@
+// Bundles our sources, then lets JupyterLab's builder make a prebuilt extension of them in prebuilt/, which is committed.
+import { execFileSync } from "node:child_process";
+import { copyFileSync, rmSync } from "node:fs";
+import { build } from "esbuild";
+
+await build({
+  bundle: true,
+  charset: "utf8",
+  entryPoints: ["src/index.ts"],
+  external: ["@jupyterlab/*", "@lumino/*"],
+  format: "esm",
+  outfile: "lib/index.js",
+  target: "es2022",
+});
+rmSync("prebuilt", { recursive: true, force: true });
+const core = "node_modules/@jupyterlab/core-meta/core.package.json";
+const builder = "node_modules/@jupyter/builder/lib/build-labextension.js";
+execFileSync(process.execPath, [builder, "--core-package-file", core, "."], { stdio: ["ignore", "ignore", "inherit"] });
+copyFileSync("install.json", "prebuilt/install.json");

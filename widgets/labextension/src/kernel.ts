@@ -1,0 +1,207 @@
+// What the panel knows of one Jupyter kernel: its sessions, the run that it follows, or why there is none.
+import type { Kernel, KernelMessage } from "@jupyterlab/services";
+import { Signal } from "@lumino/signaling";
+import { type Bokeh, loadBokeh } from "../../frontend/src/bokeh";
+import { Control } from "../../frontend/src/control";
+import type { Setup } from "../../frontend/src/generated/messages";
+import type { Command, SessionInfo } from "../../frontend/src/generated/requests";
+import { isSetup } from "../../frontend/src/generated/validate";
+import { Store } from "../../frontend/src/store";
+import { acquaint } from "./acquaint";
+import type { Absence } from "./empty";
+
+/** How often a Jupyter kernel that runs a cell is asked for its sessions, while none is followed. */
+const POLL_MS = 500;
+
+/** How often while one is followed: another may begin beside it. */
+const FOLLOWING_MS = 5000;
+
+/** How often at least, where it does not know us: it notes every refusal in its log. */
+const REFUSED_MS = 4000;
+
+export interface Run {
+  readonly session: SessionInfo;
+  readonly control: Control;
+  readonly store: Store;
+  readonly setup: Setup;
+  readonly bokeh: Bokeh;
+}
+
+export class KernelWatch {
+  readonly changed = new Signal<this, void>(this);
+  readonly kernel: Kernel.IKernelConnection;
+  sessions: readonly SessionInfo[] = [];
+  /** The newest run; it stays when its session has ended. */
+  run: Run | null = null;
+  absence: Absence = "connecting";
+  /** When the Jupyter kernel of the shown run was restarted. */
+  restartedAt: Date | null = null;
+  #control: Control;
+  #active = false;
+  #busy: boolean;
+  #looking = false;
+  #pause = POLL_MS;
+  #timer = 0;
+  /** Counts what makes an answer that is still under way worthless. */
+  #era = 0;
+  #bokeh: Bokeh | null = null;
+  #stream: { key: string; end: () => void } | null = null;
+  #newest = "";
+  #chosen = "";
+
+  constructor(kernel: Kernel.IKernelConnection) {
+    this.kernel = kernel;
+    this.#control = Control.connect(kernel);
+    this.#busy = kernel.status === "busy";
+    kernel.statusChanged.connect(this.#statusChanged, this);
+    kernel.connectionStatusChanged.connect(this.#connectionChanged, this);
+    kernel.iopubMessage.connect(this.#heard, this);
+    kernel.disposed.connect(this.#end, this);
+  }
+
+  get isConnected(): boolean {
+    return this.kernel.connectionStatus === "connected";
+  }
+
+  /** Whether somebody looks; only then is the Jupyter kernel asked, and only then does it send. */
+  set active(active: boolean) {
+    if (active === this.#active) return;
+    this.#active = active;
+    if (active) this.#soon(0);
+    else this.#leave();
+  }
+
+  /** Follows this session until a newer one begins. */
+  choose(key: string): void {
+    this.#chosen = key;
+    this.#soon(0);
+  }
+
+  /** Hands a command to the session that is followed; rejects with an error whose message is for the user. */
+  async command(command: Command): Promise<void> {
+    await this.#control.command(this.#wanted(await this.#control.sessions())?.key ?? "", command);
+  }
+
+  #soon(pause: number): void {
+    window.clearTimeout(this.#timer);
+    this.#timer = window.setTimeout(() => void this.#look(), pause);
+  }
+
+  /** Asks for the sessions and follows the one that is wanted; again soon while a cell runs. */
+  async #look(): Promise<void> {
+    if (!this.#active || this.kernel.isDisposed) return;
+    if (this.#looking) return this.#soon(POLL_MS);
+    this.#looking = true;
+    const era = this.#era;
+    try {
+      const absence = await this.#follow(era);
+      if (era === this.#era) this.#found(absence, POLL_MS);
+    } catch {
+      if (era === this.#era) this.#found("no-deepseek", Math.min(2 * this.#pause, REFUSED_MS));
+    } finally {
+      this.#looking = false;
+    }
+    if (this.#stream !== null) this.#soon(FOLLOWING_MS);
+    else if (this.#busy) this.#soon(this.#pause);
+  }
+
+  #found(absence: Absence, pause: number): void {
+    this.absence = absence;
+    this.#pause = pause;
+    this.changed.emit();
+  }
+
+  /** Gives what stands in the way, if there is no run to show. */
+  async #follow(era: number): Promise<Absence> {
+    const language = (await this.kernel.spec)?.language;
+    if (language !== undefined && language !== "python") return "other-language";
+    await acquaint(this.kernel);
+    if (!this.kernel.supportsSubshells) return "no-subshell";
+    const sessions = await this.#control.sessions();
+    if (era !== this.#era) return "connecting";
+    this.sessions = sessions;
+    const wanted = this.#wanted(sessions);
+    if (wanted !== undefined && wanted.key !== this.#stream?.key) await this.#listen(wanted, era);
+    return "no-session";
+  }
+
+  /** The newest session, unless the user chose another one since it began. */
+  #wanted(sessions: readonly SessionInfo[]): SessionInfo | undefined {
+    const newest = sessions.at(-1);
+    if (newest !== undefined && newest.key !== this.#newest) [this.#newest, this.#chosen] = [newest.key, ""];
+    return sessions.find(({ key }) => key === this.#chosen) ?? newest;
+  }
+
+  async #listen(session: SessionInfo, era: number): Promise<void> {
+    this.#stream?.end();
+    this.#stream = null;
+    const ended = () => {
+      if (this.#stream?.key !== session.key) return;
+      this.#stream = null;
+      if (this.#active) this.#soon(POLL_MS);
+    };
+    const take = (message: unknown, payload: DataView) => this.#take(session, message, payload);
+    const end = await this.#control.follow(session.key, take, ended, this.#bokeh === null);
+    if (era === this.#era) this.#stream = { key: session.key, end };
+    else end();
+  }
+
+  #take(session: SessionInfo, message: unknown, payload: DataView): void {
+    if (isSetup(message)) this.#begin(session, message, payload);
+    else if (this.run?.session.key === session.key) this.run.store.receive(message, payload);
+  }
+
+  #begin(session: SessionInfo, setup: Setup, bokehSource: DataView): void {
+    this.restartedAt = null;
+    if (this.run?.session.key === session.key) {
+      // The same run on a new stream, which counts its messages from the start.
+      const { store } = this.run;
+      if (store.state !== null) store.state = { ...store.state, sequence: -1 };
+      return;
+    }
+    this.#bokeh ??= loadBokeh(new TextDecoder().decode(bokehSource));
+    const store = new Store();
+    store.subscribe(() => this.changed.emit());
+    this.run = { session, control: this.#control, store, setup, bokeh: this.#bokeh };
+    this.changed.emit();
+  }
+
+  #leave(): void {
+    this.#era += 1;
+    window.clearTimeout(this.#timer);
+    this.#stream?.end();
+    this.#stream = null;
+  }
+
+  #heard(_: unknown, message: KernelMessage.IIOPubMessage): void {
+    const executes = (message.parent_header as Partial<KernelMessage.IHeader>).msg_type === "execute_request";
+    const state = message.header.msg_type === "status" && (message as KernelMessage.IStatusMsg).content.execution_state;
+    if (!executes || !state) return;
+    this.#busy = state === "busy";
+    this.#pause = POLL_MS;
+    this.#soon(POLL_MS / 2);
+  }
+
+  #statusChanged(_: unknown, status: Kernel.Status): void {
+    if (status !== "restarting" && status !== "autorestarting") return;
+    this.#leave();
+    this.#busy = false;
+    this.sessions = [];
+    this.restartedAt = this.run === null ? null : new Date();
+    this.absence = "no-deepseek";
+    this.changed.emit();
+  }
+
+  #connectionChanged(): void {
+    this.#leave();
+    if (this.isConnected) this.#soon(0);
+    else this.absence = "disconnected";
+    this.changed.emit();
+  }
+
+  #end(): void {
+    this.#active = false;
+    this.#leave();
+    Signal.clearData(this);
+  }
+}
