@@ -4,6 +4,7 @@ A document is sent once and holds no data of the run: the browser fills the sour
 colours and ranges. So nothing that users wrote gets into a Bokeh property that may hold HTML or formulas.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ LINE_COLOR = "#3e7bfa"
 CHOSEN_COLOR = "#ff4d6d"
 
 
+@cache
 def charts() -> list[Chart]:
     """Every chart as a message holds it: ``loss``, ``heatmap`` and ``layer/<metric>``."""
     figures = {"loss": loss_figure(), "heatmap": heatmap_figure()}
