@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 import torch
 
 from deepseek.inspector.governor import Governor
+from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.overhead import Timing
 from deepseek.inspector.record import Event, Layout, Site, TensorKind
 from deepseek.inspector.recorder import Group, Recorder, Row, Units
@@ -36,6 +37,7 @@ class PendingStep:
     units: Sequence[Units] = ()
     events: tuple[Event, ...] = ()
     gradient_norm: float | torch.Tensor = math.nan
+    graph: ModuleGraph | None = None
 
 
 class BareStep(NamedTuple):

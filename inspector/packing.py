@@ -27,6 +27,7 @@ def to_record(pending: PendingStep) -> StepRecord:
         units=tuple(map(_unit_counts, pending.units)),
         events=pending.events,
         gradient_norm=_norm(pending.gradient_norm),
+        graph=pending.graph,
     )
 
 

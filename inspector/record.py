@@ -10,6 +10,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from deepseek.inspector.graph import ModuleGraph
+
 TensorKind = Literal[
     "activation",
     "activation_gradient",
@@ -174,6 +176,8 @@ class StepRecord:
         events: What happened to the run in this step.
         gradient_norm: L2 norm over all gradients that the optimizer used, measured at every step, observed or not;
             infinite when any of them was NaN or infinite, NaN when it was not measured.
+        graph: The module graph, in the step after which it is new; a run file keeps the newest one only, apart from
+            its steps.
     """
 
     step: int
@@ -189,3 +193,4 @@ class StepRecord:
     units: tuple[UnitCounts, ...] = ()
     events: tuple[Event, ...] = ()
     gradient_norm: float = math.nan
+    graph: ModuleGraph | None = None

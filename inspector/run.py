@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from deepseek.errors import DeepseekError
+from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.overhead import MEASURED_STEPS, Timing, measure_overhead, steps_per_second
 from deepseek.inspector.record import Finding, Frame, Layout, Site, StepRecord, TensorKind
 from deepseek.inspector.recording import Recording, Status
@@ -185,6 +186,11 @@ class Run(Viewable):
     def summary(self) -> "pd.DataFrame":
         """Return the newest numbers of every observed module and parameter, one row each."""
         return summary_table(self._newest(), self.sites, self.layouts)
+
+    def graph(self) -> ModuleGraph:
+        """Return the newest module graph of the run; see ``Session.graph``."""
+        nothing = ModuleGraph((), (), complete=False, note="no step had been observed when this was read")
+        return self._reader.graph() or nothing
 
     def close(self) -> None:
         """Release the file."""

@@ -31,6 +31,7 @@ from deepseek.inspector.control.commands import (
 )
 from deepseek.inspector.control.control import Control
 from deepseek.inspector.governor import Governor
+from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.passes import Passes
 from deepseek.inspector.probes import Attachment
 from deepseek.inspector.record import TENSOR_KINDS, Finding, Layout, Site, StepRecord
@@ -96,6 +97,7 @@ class Session(Viewable):
         self._recorder = Recorder(SiteTable())
         judge = Judge(rules)
         attachment = Attachment(model, self._recorder, kinds, sites)
+        self._graph = attachment.graph
         self._governor = Governor(budget, every, attachment.groups)
         breakpoints = Breakpoints(judge.names, lambda: self._recorder.sites.sites)
         self._control = Control(self.key, self._recorder, breakpoints, self._publish)
@@ -301,6 +303,14 @@ class Session(Viewable):
     def summary(self) -> "pd.DataFrame":
         """Return the newest numbers of every observed module and parameter, one row each."""
         return self._stored().summary()
+
+    def graph(self) -> ModuleGraph:
+        """Return the modules of the model, what one observed forward called, and the tensors between them.
+
+        Before such a forward, and where it could not be followed (compiled code, forwards that raise), these are the
+        modules alone; ``complete`` is False then and ``note`` says why. ``print`` shows the graph as a tree.
+        """
+        return self._graph()
 
     def close(self) -> None:
         """Remove every hook, finish the run file and end the worker; reading stays possible."""

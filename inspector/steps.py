@@ -387,6 +387,7 @@ class Steps:
             units=recorder.full_units,
             events=tuple(recorder.events),
             gradient_norm=bare.gradient_norm,
+            graph=self._attachment.new_graph(),
         )
         recorder.discard()
         return pending

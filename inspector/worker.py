@@ -154,11 +154,12 @@ class Worker:
                 return
 
     def _adopt(self, pending: PendingStep) -> PendingStep:
-        """Give a step the new sites and layouts of those dropped before it."""
+        """Give a step the new sites, layouts and graph of those dropped before it."""
         while self._orphans:
             orphan = self._orphans.popleft()
             pending.sites = tuple(sorted(orphan.sites + pending.sites, key=lambda site: site.id))
             pending.layouts = tuple(sorted(orphan.layouts + pending.layouts, key=lambda layout: layout.id))
+            pending.graph = pending.graph or orphan.graph
         return pending
 
     def _process(self) -> None:

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from deepseek.errors import DeepseekError
+from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.probes.activation import ActivationProbe
 from deepseek.inspector.probes.function import (
     UNWATCHED,
@@ -126,6 +127,14 @@ class Attachment:
         self._functions_told = self.functions.calls
         return Event("coverage", {"modules": len(self._outputs), "functions": self.functions.calls})
 
+    def graph(self) -> ModuleGraph:
+        """Give the module graph, or the plain tree of modules until a forward was observed."""
+        return self.functions.graphs.graph(self._model())
+
+    def new_graph(self) -> ModuleGraph | None:
+        """Give the module graph after an observed step, if that is news."""
+        return self.functions.graphs.take_new(self._model(), followed="function" in self.groups)
+
     def before_update(self, optimizer: torch.optim.Optimizer, *, closure: bool) -> None:
         """Observe the gradients that an optimizer is about to use, and the parameters that it is about to change."""
         if "gradient" in self.installed and "applied_gradient" in self.kinds and not closure:
@@ -184,21 +193,22 @@ class Attachment:
 
     def _hook_modules(self, groups: Collection[Group]) -> None:
         if "function" in groups and (model := self._model()) is not None:
-            self._hook((self._model, StartProbe(self.functions)), "register_forward_pre_hook")
+            self._hook((self._model, StartProbe(self.functions)), _BEFORE, with_kwargs=True)
             self._module_handles.append(model.register_forward_hook(StopProbe(self.functions), always_call=True))
-            for place in self._insides:
-                self._hook(place, "register_forward_pre_hook" if isinstance(place[1], EnterProbe) else _FORWARD)
+            for enter, leave in self._insides:
+                self._hook(enter, _BEFORE, with_kwargs=True)
+                self._hook(leave, _FORWARD, always_call=True)
         for place, counts in self._outputs:
             if "activation" in groups or (counts and "unit" in groups):
                 self._hook(place, _FORWARD)
 
-    def _hook(self, place: Place, register: str, handles: list[Any] | None = None) -> None:
+    def _hook(self, place: Place, register: str, handles: list[Any] | None = None, **options: bool) -> None:
         """Put a probe in its place; one that is refused is reported once and left out."""
         target, probe = place[0](), place[1]
         if target is None or not probe.enabled:
             return
         try:
-            (self._module_handles if handles is None else handles).append(getattr(target, register)(probe))
+            (self._module_handles if handles is None else handles).append(getattr(target, register)(probe, **options))
         except RuntimeError as error:
             probe.enabled = False
             self.recorder.failed(f"{type(probe).__name__} at {probe._name()}", error)
@@ -216,7 +226,7 @@ class Attachment:
 
     def _make_probes(self, model: nn.Module) -> None:
         self._outputs: list[tuple[Place, bool]] = []
-        self._insides: list[Place] = []
+        self._insides: list[tuple[Place, Place]] = []
         self._gradients: dict[int, GradientProbe] = {}
         self._parameter_places: list[tuple[Group, Place]] = []
         module_sites: dict[nn.Module, int] = {}
@@ -237,11 +247,13 @@ class Attachment:
         for module in model.modules():
             site = module_sites.get(module, UNWATCHED)
             target = weakref.ref(module)
-            self._insides += [(target, probe(self.functions, site)) for probe in (EnterProbe, LeaveProbe)]
+            enter, leave = EnterProbe(self.functions, site), LeaveProbe(self.functions, site)
+            self._insides.append(((target, enter), (target, leave)))
         self._applied = AppliedGradientProbe(self.recorder, self._gradients)
         values, updates = "parameter" in self.kinds, "update" in self.kinds
         self._parameters = ParameterProbe(self.recorder, parameter_sites, values=values, updates=updates)
         self._tree = tuple(map(weakref.ref, _parts(model.modules())))
+        self.functions.graphs.follow_tree(model)
 
     def _watch_outputs(self, module: nn.Module, site: int, after: str) -> None:
         bounds = bounds_of(module)
@@ -258,6 +270,7 @@ class Attachment:
             self._parameter_places.append(("unit", (target, WeightUnitsProbe(self.recorder, site))))
 
 
+_BEFORE = "register_forward_pre_hook"
 _FORWARD = "register_forward_hook"
 
 

@@ -1,13 +1,18 @@
 """Activation functions that are called as functions, which no hook on a module sees."""
 
 import sys
+from collections.abc import Mapping
+from time import perf_counter_ns
 from typing import Any
 
 import torch
 from torch import nn
+from torch.compiler import is_compiling
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
+from deepseek.inspector.graph.functions import name_of
+from deepseek.inspector.graph.keeper import COMPILED, USERS_MODE, GraphKeeper
 from deepseek.inspector.probes.probe import Probe
 from deepseek.inspector.probes.units import BOUNDS, ActivationUnits
 from deepseek.inspector.recorder import Recorder
@@ -61,6 +66,17 @@ class FunctionMode(TorchFunctionMode):
         return output
 
 
+class GraphMode(FunctionMode):
+    """Has the module graph captured as well."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call the function, then tell what it took and gave."""
+        output = super().__torch_function__(func, types, args, kwargs)
+        if not is_compiling():
+            self._probe.follow(func, args, kwargs or {}, output)
+        return output
+
+
 class FunctionProbe(Probe):
     """Watches the functions of one forward of the whole model.
 
@@ -72,6 +88,7 @@ class FunctionProbe(Probe):
         inside: The modules that are computing, outermost first: site and class.
         before: Class of the layer that has computed last.
         calls: How many functions the last forward called.
+        graphs: Captures the module graph in a forward that is watched.
     """
 
     group = "function"
@@ -81,25 +98,49 @@ class FunctionProbe(Probe):
         self.inside: list[tuple[int, str]] = []
         self.before = ""
         self.calls = 0
+        self.graphs = GraphKeeper(recorder)
         self._units: dict[int, ActivationUnits] = {}
         self._mode: FunctionMode | None = None
         self._frames = compiled_frames()
 
-    def start(self) -> None:
-        """Watch the functions called in this thread from now on."""
-        if self.enabled and self._mode is None and not _get_current_function_mode_stack() and self._is_eager():
+    def start(self, model: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
+        """Watch the functions called in this thread from now on, and capture the graph of the forward that begins."""
+        self.graphs.drop()
+        if not self.enabled or self._mode is not None:
+            return
+        if _get_current_function_mode_stack():
+            self.graphs.skip(USERS_MODE)
+        elif not self._is_eager():
+            self.graphs.skip(COMPILED)
+        else:
             self.inside.clear()
             self.calls = 0
-            self._mode = FunctionMode(self)
+            self._mode = GraphMode(self) if self.graphs.begin(model, args, kwargs) else FunctionMode(self)
             self._mode.__enter__()  # type: ignore[no-untyped-call]
+
+    def end(self, output: Any) -> None:
+        """The forward has given ``output``, None when it raised an error: watch functions no longer."""
+        if self._is_eager():
+            self.graphs.end(output)
+        else:
+            self.graphs.skip(COMPILED)
+        self.stop()
 
     def stop(self) -> None:
         """Take the mode off the stack; while another one lies above it, it stays and hands everything through."""
+        self.graphs.drop()
         stack = _get_current_function_mode_stack()
         if self._mode is not None and (self._mode not in stack or stack[-1] is self._mode):
             if stack:
                 self._mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
             self._mode = None
+
+    def follow(self, func: Any, args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
+        """Tell the graph of a function that was called."""
+        start = perf_counter_ns()
+        name = name_of(func)
+        self.graphs.called(name, FUNCTIONS.get(func, name), args, kwargs, output)
+        self.recorder.spend("function", start)
 
     def _is_eager(self) -> bool:
         """Whether nothing was compiled since the session began: compiled code would be compiled again under a mode."""
@@ -130,17 +171,24 @@ class StartProbe(Probe):
         super().__init__(functions.recorder, functions.site)
         self._functions = functions
 
-    def observe(self, *_: Any) -> None:
+    def observe(self, model: nn.Module, args: Any, kwargs: Any = None) -> None:
         """Put the mode on the stack."""
-        self._functions.start()
+        if kwargs is not None:  # a hook that is removed while torch calls it and others is called without them
+            self._functions.start(model, args, kwargs)
 
 
-class StopProbe(StartProbe):
+class StopProbe(Probe):
     """A forward hook of the whole model, called after errors as well: watches functions no longer."""
 
-    def observe(self, *_: Any) -> None:
+    group = "function"
+
+    def __init__(self, functions: FunctionProbe) -> None:
+        super().__init__(functions.recorder, functions.site)
+        self._functions = functions
+
+    def observe(self, _model: nn.Module, _args: Any, output: Any) -> None:
         """Take the mode off the stack."""
-        self._functions.stop()
+        self._functions.end(output)
 
 
 class EnterProbe(Probe):
@@ -152,9 +200,12 @@ class EnterProbe(Probe):
         super().__init__(functions.recorder, site)
         self._functions = functions
 
-    def observe(self, module: nn.Module, *_: Any) -> None:
+    def observe(self, module: nn.Module, args: Any, kwargs: Any = None) -> None:
         """Put the module on the pile."""
+        if kwargs is None:
+            return
         self._functions.inside.append((self.site, type(module).__name__))
+        self._functions.graphs.enter(module, args, kwargs)
 
 
 class LeaveProbe(Probe):
@@ -166,8 +217,9 @@ class LeaveProbe(Probe):
         super().__init__(functions.recorder, site)
         self._functions = functions
 
-    def observe(self, module: nn.Module, *_: Any) -> None:
+    def observe(self, module: nn.Module, _args: Any, output: Any) -> None:
         """Take the module off the pile, and whatever an error left above it."""
+        self._functions.graphs.leave(module, output)
         inside = self._functions.inside
         while inside and inside.pop()[0] != self.site:
             pass

@@ -151,7 +151,7 @@ class Database:
                 raise damaged(self._path, f"its structure is broken ({str(verdict)[:200]})")
         with self._interrupted_after(schema.CHECK_SECONDS):
             tally = self.tally()
-            for table in schema.RECORD_TABLES:
+            for table in schema.COUNTED:
                 count = self.value(f'SELECT count(*) FROM "{table.name}"')  # noqa: S608
                 if tally[table.name] != count:
                     raise damaged(self._path, f"its table {table.name} has lost rows")

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from deepseek.errors import RunFileError
+from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.record import (
     TENSOR_KINDS,
     Event,
@@ -127,10 +128,18 @@ class RunReader:
             self._checked(partial(checks.check_site, found.site, sites))
         return counts
 
+    def graph(self) -> ModuleGraph | None:
+        """The newest module graph; None before there was one."""
+        with self._opened() as db:
+            graphs = list(db.rows(schema.GRAPH, rows.read_graph))
+            if len(graphs) != db.tally()[schema.GRAPH.name] or len(graphs) > 1:
+                raise damaged(self.path, "it has lost its module graph, or has several")
+        return graphs[0] if graphs else None
+
     def records(
         self, start: int = 0, stop: int | None = None, kinds: Collection[str] | None = None
     ) -> Iterator[StepRecord]:
-        """Yield the steps as they were written, in order, holding a few at a time.
+        """Yield the steps as they were written, but without graphs, in order, holding a few at a time.
 
         Args:
             start: First step number.

@@ -6,6 +6,7 @@ column's types, and raises ``ValueError`` when they say something impossible.
 
 from typing import Any, NamedTuple, get_args
 
+from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.record import (
     Event,
     Finding,
@@ -17,6 +18,7 @@ from deepseek.inspector.record import (
 )
 from deepseek.inspector.runfile.checks import need
 from deepseek.inspector.runfile.codec import decode_units, encode_frame, encode_units
+from deepseek.inspector.runfile.graphs import decode_graph, encode_graph
 from deepseek.inspector.runfile.schema import (
     EVENT,
     FINDING,
@@ -186,6 +188,18 @@ def read_event(values: tuple[Any, ...]) -> Event:
     _, _, kind, data = values
     _check_length(kind)
     return Event(kind, decode_pairs(data))
+
+
+def graph_row(step: int, graph: ModuleGraph) -> Row:
+    """Give the row of the graph that came with ``step``."""
+    return (step, encode_graph(graph))
+
+
+def read_graph(values: tuple[Any, ...]) -> ModuleGraph:
+    """Read a row of ``graph``."""
+    step, data = values
+    need(0 <= step <= MAX_STEP, f"its step {step} is out of range")
+    return decode_graph(data)
 
 
 def read_units(values: tuple[Any, ...]) -> UnitCounts:

@@ -12,7 +12,7 @@ from deepseek.kernels.summary.columns import COLUMNS
 APPLICATION_ID = 0x44535231
 """``DSR1`` in the file header: tells a run file from any other SQLite file."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """SQLite's ``user_version``; raised with every change of the tables or of the encodings."""
 
 MAX_FILE_BYTES = 512 * 2**20
@@ -186,15 +186,20 @@ FINDING = Table(
 )
 EVENT = Table("event", {"step": int, "position": int, "kind": str, "data": str}, ("step", "position"))
 
+GRAPH = Table("graph", {"step": int, "data": str}, ("step",))
+"""Holds the newest module graph, and the step that it came with, which may be gone."""
+
 RECORD_TABLES = (STEP, SITE, LAYOUT, FRAME, UNIT, SCALAR, FINDING, EVENT)
 """The tables that grow."""
 
+COUNTED = (*RECORD_TABLES, GRAPH)
+
 REMOVED = "removed"
 
-TALLIED = (*(table.name for table in RECORD_TABLES), REMOVED)
+TALLIED = (*(table.name for table in COUNTED), REMOVED)
 """What ``tally`` holds: how many rows each table must have, and how many steps were removed to bound the file."""
 
-STATEMENTS = tuple(table.create for table in (META, WRITER, TALLY, *RECORD_TABLES))
+STATEMENTS = tuple(table.create for table in (META, WRITER, TALLY, *COUNTED))
 
 FINGERPRINT = hashlib.sha256("\n".join((*STATEMENTS, *COLUMNS, *TENSOR_KINDS)).encode()).hexdigest()[:12]
 """Stands for the tables, the summary columns and the kinds: two files with equal fingerprints hold the same things."""

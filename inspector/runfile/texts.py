@@ -25,7 +25,7 @@ def decode_pairs(text: str) -> dict[str, float | str]:
     Raises:
         ValueError: It is anything else.
     """
-    pairs = _parse(text)
+    pairs = parse(text)
     if not isinstance(pairs, dict) or len(pairs) > MAX_ENTRIES:
         raise ValueError(f"it is not an object of at most {MAX_ENTRIES} entries")
     if any(len(key) > MAX_TEXT for key in pairs):
@@ -44,7 +44,7 @@ def decode_texts(text: str) -> tuple[str, ...]:
     Raises:
         ValueError: It is anything else.
     """
-    texts = _parse(text)
+    texts = parse(text)
     if not isinstance(texts, list) or len(texts) > MAX_ENTRIES:
         raise ValueError(f"it is not a list of at most {MAX_ENTRIES} texts")
     if not all(isinstance(item, str) and len(item) <= MAX_TEXT for item in texts):
@@ -63,7 +63,15 @@ def decode_shape(text: str, itemsize: int) -> tuple[int, ...]:
     Raises:
         ValueError: It is anything else.
     """
-    shape = _parse(text)
+    return checked_shape(parse(text), itemsize)
+
+
+def checked_shape(shape: object, itemsize: int) -> tuple[int, ...]:
+    """Give a shape that was read as JSON, whose tensor has fewer than 2**63 bytes.
+
+    Raises:
+        ValueError: It is anything else.
+    """
     if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS:
         raise ValueError(f"its shape is not a list of at most {MAX_DIMENSIONS} sizes")
     if not all(type(size) is int and 0 <= size < 2**63 for size in shape):
@@ -97,7 +105,12 @@ def _number_or_text(value: object) -> float | str:
     raise ValueError("it holds something other than numbers and short texts")
 
 
-def _parse(text: str) -> object:
+def parse(text: str) -> object:
+    """Read JSON.
+
+    Raises:
+        ValueError: It is none, or too long.
+    """
     if len(text) > MAX_JSON:
         raise ValueError(f"it is longer than {MAX_JSON} characters")
     try:

@@ -17,7 +17,7 @@ from deepseek.inspector.runfile import schema
 from deepseek.inspector.runfile.checks import check_record
 from deepseek.inspector.runfile.files import create_privately, on_network_filesystem
 from deepseek.inspector.runfile.process import Process
-from deepseek.inspector.runfile.rows import Row, Rows, event_row, record_rows
+from deepseek.inspector.runfile.rows import Row, Rows, event_row, graph_row, record_rows
 from deepseek.inspector.runfile.sealing import seal
 from deepseek.inspector.runfile.texts import clean
 from deepseek.inspector.runfile.thinner import Thinner, change_parts
@@ -71,7 +71,7 @@ class RunWriter:
 
         Args:
             records: In the order of their step numbers, each above all written before. A site or layout comes with
-                the first step that refers to it, and ids follow on each other.
+                the first step that refers to it, and ids follow on each other. A graph replaces the one before.
 
         Raises:
             RunFileError: The disk is full, the file is gone, or a record does not follow on what was written.
@@ -85,6 +85,9 @@ class RunWriter:
                 self._insert(table, rows)
                 added[table.name] = len(rows)
             self._thinner.make_room(batch, added)
+            if graphs := [graph_row(int(record.step), record.graph) for record in records if record.graph is not None]:
+                added[schema.GRAPH.name] = 1 - self._db.execute("DELETE FROM graph").rowcount
+                self._insert(schema.GRAPH, graphs[-1:])
         self._step = records[-1].step
 
     def add_events(self, events: Sequence[Event]) -> None:

@@ -1,11 +1,13 @@
 """Runs to store: small ones written by hand, and any at all by hypothesis."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from deepseek.inspector.graph import Edge, ModuleGraph, Node
 from deepseek.inspector.record import TENSOR_KINDS, Event, Finding, Frame, Layout, Site, StepRecord, UnitCounts
 from deepseek.kernels.summary.columns import COLUMNS
 
@@ -40,6 +42,23 @@ def record(step: int, *, rows: int = 3) -> StepRecord:
         events=(Event("step_skipped", {"scale": 65536.0 / (step + 1), "why": "overflow"}),) if step % 3 == 1 else (),
         gradient_norm=float(step) if step else float("nan"),
     )
+
+
+def with_graph(run: list[StepRecord]) -> list[StepRecord]:
+    """The same run; its second step brought a module graph, a module with one call and a function of it."""
+    tensor = ((8, 16), "float32", 512)
+    nodes = (
+        Node(0, "Net", "Net", "module", None, None, 0, None, "", 0),
+        Node(1, "fc", "Linear", "module", 0, None, 0, None, "", 0),
+        Node(2, "input.0", "Tensor", "input", 0, None, 0, *tensor),
+        Node(3, "Net", "Net", "call", 0, None, 0, *tensor),
+        Node(4, "fc", "Linear", "call", 1, 3, 0, *tensor),
+        Node(5, "Net:add", "add", "function", 0, 3, 0, *tensor),
+        Node(6, "output", "Tensor", "output", 0, None, 0, *tensor),
+    )
+    edges = (Edge(2, 4, *tensor), Edge(4, 5, *tensor), Edge(2, 5, *tensor), Edge(5, 6, *tensor))
+    graph = ModuleGraph(nodes, edges, complete=True)
+    return [replace(one, graph=graph) if one.step == 1 else one for one in run]
 
 
 def bare(step: int) -> StepRecord:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from recorded_runs import records
+from recorded_runs import records, with_graph
 
 from deepseek.errors import RunFileError
+from deepseek.inspector.graph.module_graph import MAX_EDGES, MAX_NODES
 from deepseek.inspector.runfile import RunReader, schema
 from deepseek.inspector.runfile.sealing import Value, seal
 from deepseek.kernels.summary.columns import COLUMNS
@@ -58,7 +59,7 @@ def replaced(table: schema.Table, where: str, **changes: object) -> Attack:
 
 def recount(db: sqlite3.Connection) -> None:
     db.execute("DELETE FROM tally WHERE name != 'removed'")
-    for table in schema.RECORD_TABLES:
+    for table in schema.COUNTED:
         (count,) = db.execute(f"SELECT count(*) FROM {table.name}").fetchone()
         db.execute(schema.TALLY.insert(), seal(schema.TALLY, (table.name, count)))
 
@@ -116,6 +117,30 @@ def aliases(text: str) -> Attack:
     return replaced(schema.SITE, "id = 0", aliases=text)
 
 
+def graph_text(text: object) -> Attack:
+    return replaced(schema.GRAPH, "1", data=text)
+
+
+def graph(part: str, *rows: object) -> Attack:
+    """Replace a part of the graph; ``rows`` stand in for what was there."""
+    sound = {
+        "complete": True,
+        "note": "",
+        "tensors": [[[2], "float32", 8]],
+        "nodes": [[["Net", "Net"], "module", None, None, 0, 0, None], [None, "call", 0, None, 0, 8, 0]],
+        "edges": [],
+    }
+    return graph_text(json.dumps(sound | {part: list(rows)}))
+
+
+def graph_node(**changes: object) -> Attack:
+    """A graph whose third node is hostile."""
+    columns = ("names", "kind", "parent", "caller", "call", "bytes", "tensor")
+    sound = dict(zip(columns, (["Net:add", "add"], "function", 0, 1, 0, 8, 0), strict=True))
+    module, call = [["Net", "Net"], "module", None, None, 0, 0, None], [None, "call", 0, None, 0, 8, 0]
+    return graph("nodes", module, call, list((sound | changes).values()))
+
+
 def many_tables(db: sqlite3.Connection) -> None:
     db.execute("BEGIN")
     for number in range(3000):
@@ -142,7 +167,7 @@ ATTACKS: dict[str, Attack] = {
     "another application": statement("PRAGMA application_id = 252006673"),
     "version zero": statement("PRAGMA user_version = 0"),
     "negative version": statement("PRAGMA user_version = -1"),
-    "UTF-16 text": statement("PRAGMA user_version = 2; UPDATE step SET time = CAST(x'00d8' AS TEXT) WHERE step = 1"),
+    "UTF-16 text": statement("PRAGMA user_version = 3; UPDATE step SET time = CAST(x'00d8' AS TEXT) WHERE step = 1"),
     "shape of 2**63": shape(f"[{2**63}]"),
     "shape whose product is 2**63": shape("[4294967296, 4294967296]"),
     "shape that hides its size behind a zero": shape("[0, 4294967296, 4294967296]"),
@@ -229,6 +254,50 @@ ATTACKS: dict[str, Attack] = {
     "removed steps that nobody counted": statement("DELETE FROM tally WHERE name = 'removed'"),
     "tally of a table that there is not": lambda db: db.execute(schema.TALLY.insert(), seal(schema.TALLY, ("x", 1))),
     "event with nonsense": row(schema.EVENT, 0, 0, "note", '{"a": ["everything"]}'),
+    "graph of no JSON": graph_text("[1, "),
+    "graph that is a list": graph_text("[]"),
+    "graph that is a blob": graph_text(b"{}"),
+    "graph that is missing": graph_text(None),
+    "graph without edges": graph_text('{"complete": true, "note": "", "nodes": [], "tensors": []}'),
+    "graph of another step": replaced(schema.GRAPH, "1", step=-1),
+    "two graphs": row(schema.GRAPH, 77, '{"complete": true, "note": "", "nodes": [], "edges": [], "tensors": []}'),
+    "graph that was removed": statement("DELETE FROM graph"),
+    "graph that nobody counted": statement("DELETE FROM tally WHERE name = 'graph'"),
+    "deeply nested graph": graph_text('{"nodes": ' + "[" * 100_000),
+    "graph of a million lists": graph_text('{"nodes": [' + "[]," * 1_000_000 + "[]]}"),
+    "graph whose text is longer than any": graph_text(" " * (schema.MAX_JSON + 1)),
+    "graph of too many nodes": graph("nodes", *[[["", ""], "module", 0, None, 0, 0, None]] * (MAX_NODES + 1)),
+    "graph of too many edges": graph("edges", *[[0, 1, 0]] * (MAX_EDGES + 1)),
+    "graph that may be complete": graph_text('{"complete": 1, "note": "", "nodes": [], "edges": [], "tensors": []}'),
+    "graph with an endless name": graph_node(names=["x" * (schema.MAX_TEXT + 1), "add"]),
+    "graph with a name that is a number": graph_node(names=["Net", 7]),
+    "graph with a nameless function": graph_node(names=None),
+    "graph with three names": graph_node(names=["a", "b", "c"]),
+    "graph with an unknown kind": graph_node(kind="kernel"),
+    "graph with a kind that is a list": graph_node(kind=["call"]),
+    "graph with a node inside itself": graph_node(kind="module", parent=2),
+    "graph with a node inside a call": graph_node(parent=1),
+    "graph with two roots": graph_node(kind="module", parent=None),
+    "graph with a parent before the first": graph_node(parent=-1),
+    "graph with a parent that is true": graph_node(parent=True),
+    "graph with a node that calls itself": graph_node(caller=2),
+    "graph with a module that calls": graph_node(caller=0),
+    "graph with a negative call": graph_node(call=-1),
+    "graph with a fraction of a byte": graph_node(bytes=0.5),
+    "graph with more bytes than there are": graph_node(bytes=2**63),
+    "graph with a tensor that there is not": graph_node(tensor=1),
+    "graph with a node of eight values": graph("nodes", [0] * 8),
+    "graph whose first node is a call": graph("nodes", [None, "call", None, None, 0, 8, 0]),
+    "graph with an edge to a module": graph("edges", [0, 0, 0]),
+    "graph with an edge to itself": graph("edges", [1, 1, 0]),
+    "graph with an edge to nowhere": graph("edges", [0, 2, 0]),
+    "graph with an edge from before the first": graph("edges", [-1, 1, 0]),
+    "graph with an edge of no tensor": graph("edges", [0, 1, 1]),
+    "graph with an edge that is an object": graph("edges", {"source": 0}),
+    "graph with a shape of 2**63": graph("tensors", [[2**63], "float32", 0]),
+    "graph with a shape that is a number": graph("tensors", [2, "float32", 8]),
+    "graph with a size that fits no shape": graph("tensors", [[3], "float32", 8]),
+    "graph with an element of a megabyte": graph("tensors", [[1], "float32", 2**20]),
     "unknown state": replaced(schema.WRITER, "1", state="paused"),
     "no writer": statement("DELETE FROM writer"),
     "other columns": replaced(schema.WRITER, "1", fingerprint="0" * 12),
@@ -244,7 +313,7 @@ def read_everything(path: Path) -> None:
         _ = reader.meta, reader.state
         for read in (reader.sites, reader.layouts, reader.steps, reader.scalars, reader.findings, reader.events):
             read()
-        reader.units(), reader.counts(), reader.steps(newest=2)
+        reader.units(), reader.counts(), reader.graph(), reader.steps(newest=2)
         reader.newest_frames()
         list(reader.records())
         list(reader.frames("gradient"))
@@ -252,7 +321,7 @@ def read_everything(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_every_attack_is_refused_within_a_second(write_run, name):
-    path = write_run(records(4))
+    path = write_run(with_graph(records(4)))
     db = sqlite3.connect(path)
     ATTACKS[name](db)
     db.commit()
@@ -266,9 +335,9 @@ def test_every_attack_is_refused_within_a_second(write_run, name):
 
 def test_an_attack_that_changes_nothing_is_read(write_run):
     """The helpers leave a sound file sound: it is the hostile content that is refused above."""
-    path = write_run(records(4))
+    path = write_run(with_graph(records(4)))
     db = sqlite3.connect(path)
-    for table in (*schema.RECORD_TABLES, schema.META, schema.WRITER):
+    for table in (*schema.COUNTED, schema.META, schema.WRITER):
         replaced(table, "1")(db)
     row(schema.STEP, 99, math.nan, math.inf, -0.0, 1, 1.0, 0)(db)
     row(schema.STEP, 100, 0.0, 0.0, 0.0, 0, 1.0, 0)(db)

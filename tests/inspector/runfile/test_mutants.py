@@ -5,12 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
-from recorded_runs import exact, records
+from recorded_runs import exact, records, with_graph
 
 from deepseek.errors import RunFileError
 from deepseek.inspector.runfile import RunReader
 
-RUN = records(6)
+RUN = with_graph(records(6))
 
 
 def contents(path: Path) -> list[object]:
@@ -20,6 +20,7 @@ def contents(path: Path) -> list[object]:
             reader.events(),
             reader.units(),
             reader.counts(),
+            reader.graph(),
             reader.newest_frames(),
             list(reader.frames("gradient")),
         ]
