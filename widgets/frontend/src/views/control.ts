@@ -133,10 +133,15 @@ function submit(text: string, testid: string): HTMLButtonElement {
   return h("button", { "data-testid": testid }, text);
 }
 
-/** A field and what belongs to it; Enter submits it, which never loads a page. */
+/** A field and what belongs to it; Enter submits it, also where a notebook keeps the key from doing so. */
 function form(label: string, field: HTMLElement, ...buttons: HTMLElement[]): HTMLFormElement {
   const element = h("form", { "aria-label": label }, h("label", {}, label, field), ...buttons);
   element.addEventListener("submit", (event) => event.preventDefault());
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    element.requestSubmit();
+  });
   return element;
 }
 

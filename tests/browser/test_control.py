@@ -1,0 +1,157 @@
+"""The control bar in a real JupyterLab and a real Chromium, while a cell trains."""
+
+import time
+
+import nbformat
+import pytest
+
+from deepseek import open_run
+
+pytestmark = pytest.mark.browser
+
+SETUP = """
+import torch, deepseek
+from torch import nn
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+x, y = torch.randn(64, 8), torch.randn(64, 1)
+%load_ext deepseek
+"""
+
+TRAIN = """
+import time
+with deepseek.inspect(model, optimizer, run="controlled.dsrun") as session:
+    display(session)
+    while True:
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        session.log(loss=loss, lr=optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        time.sleep(0.02)
+"""
+
+RUN = """index => {
+  window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
+  window.cellEnd = window.jupyterapp.commands.execute('notebook:run-cell');
+}"""
+
+READY = """() =>
+  document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle' &&
+  window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'
+"""
+
+BAR = "[data-testid=control]"
+
+
+class Bar:
+    """The control bar of a page."""
+
+    def __init__(self, page):
+        self.page = page
+
+    def part(self, name):
+        return self.page.locator(f"[data-testid=control-{name}]").first
+
+    def wait_for(self, state):
+        self.page.wait_for_selector(f"{BAR} fieldset[data-state={state}]:enabled", timeout=20_000)
+
+    def press(self, name):
+        """Press a button; return the time of the click on the clock that the Jupyter kernel also reads."""
+        return self.page.evaluate(
+            "name => { const clicked = Date.now();"
+            " document.querySelector(`[data-testid=control-${name}]`).click(); return clicked / 1000; }",
+            name,
+        )
+
+
+@pytest.fixture
+def notebook(lab, watched):
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, TRAIN)]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), lab.folder / "control.ipynb")
+    page = watched.page
+    page.goto(lab.address("control.ipynb"))
+    page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=60_000)
+    page.wait_for_function(READY, timeout=60_000)
+    page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    page.evaluate(RUN, 0)
+    page.evaluate("async () => { await window.cellEnd; }")
+    page.evaluate(RUN, 1)
+    yield watched
+    page.evaluate("() => window.jupyterapp.shell.currentWidget?.sessionContext.shutdown()")
+
+
+def commands(run, verb):
+    """The commands of one kind, with the step in whose record they stand."""
+    return [
+        (record.step, event.data)
+        for record in run.records()
+        for event in record.events
+        if event.kind == "command" and event.data["verb"] == verb
+    ]
+
+
+def test_the_training_obeys_the_bar_while_its_cell_runs(notebook, lab, artifacts):
+    page, bar = notebook.page, Bar(notebook.page)
+    bar.wait_for("running")
+    clicks = []
+    for _ in range(20):
+        clicks.append(bar.press("pause"))
+        bar.wait_for("paused")
+        bar.press("pause")
+        bar.wait_for("running")
+        time.sleep(0.1)
+    bar.press("pause")
+    bar.wait_for("paused")
+    page.locator(BAR).first.scroll_into_view_if_needed()
+    page.screenshot(path=artifacts / "control-paused.png")
+
+    for _ in range(3):
+        shown = steps_shown(page)
+        bar.press("step")
+        page.wait_for_function(STEP_IS, arg=shown + 1, timeout=10_000)
+        time.sleep(0.5)
+        assert steps_shown(page) == shown + 1
+    bar.press("halve")
+    bar.part("note").get_by_text("×0.5").wait_for(timeout=5000)
+    bar.press("step")
+    page.wait_for_function(STEP_IS, arg=shown + 2, timeout=10_000)
+
+    bar.press("pause")
+    bar.wait_for("running")
+    bar.part("rate").fill("0.002")
+    bar.part("rate").press("Enter")
+    bar.part("note").get_by_text("0.002").wait_for(timeout=5000)
+    bar.part("condition").fill("loss > -1")
+    bar.press("watch")
+    bar.wait_for("paused")
+
+    bar.press("stop")
+    assert bar.part("stop").inner_text() == "Really stop?"
+    bar.press("stop")
+    page.evaluate("async () => { await window.cellEnd; }")
+    bar.part("note").get_by_text("nothing to control").wait_for(timeout=10_000)
+    page.screenshot(path=artifacts / "control-ended.png")
+    assert notebook.errors == []
+
+    run = open_run(lab.folder / "controlled.dsrun")
+    wall_s = {record.step: record.wall_ms / 1000 for record in run.records()}
+    pauses = commands(run, "pause")[: len(clicks)]
+    late = sorted(
+        data["time"] - clicked - wall_s[int(data["steps"]) - 1]
+        for clicked, (_, data) in zip(clicks, pauses, strict=True)
+    )
+    print("from click to pause beyond the step in progress, ms:", [round(1000 * seconds) for seconds in late])
+    assert late[-2] <= 0.1
+    lr = {record.step: record.scalars["lr"] for record in run.records() if "lr" in record.scalars}
+    (halved, _), (set_to, _) = commands(run, "set_lr")
+    assert (lr[halved - 1], lr[halved], lr[set_to - 1], lr[set_to]) == (0.01, 0.005, 0.005, 0.002)
+
+
+STEP_IS = "step => document.querySelector('[data-testid=header-step]').textContent.replace(/,/g, '') === String(step)"
+
+
+def steps_shown(page):
+    return int(page.locator("[data-testid=header-step]").first.inner_text().replace(",", ""))
