@@ -103,7 +103,7 @@ def align(a: Side, b: Side, column: str) -> "pd.DataFrame":
     for side in ("a", "b") if column != "nonfinite_count" else ():
         pairs[f"value_{side}"] = pairs[f"value_{side}"].mask(one_sided & (pairs[f"nonfinite_{side}"] > 0))
     values = pairs["value_a"].to_numpy(), pairs["value_b"].to_numpy()
-    pairs["difference"] = np.where(one_sided, np.inf, relative_difference(*values, _unit(pairs, column)))
+    pairs["difference"] = relative_difference(*values, _unit(pairs, column))
     pairs = pairs.rename(columns={"value_a": "a", "value_b": "b", "place_a": "place"})
     pairs = pairs[["step", "site", "call", "place", "a", "b", "difference"]]
     return pairs.sort_values(["step", "place"], kind="stable", ignore_index=True)

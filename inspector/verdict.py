@@ -91,7 +91,8 @@ def _subject(comparison: "Comparison") -> str:
 def _extent(comparison: "Comparison") -> str:
     differing = int(comparison.frame["first_step"].notna().sum())
     by = "" if comparison.of_steps else f" by step {comparison.steps[-1]}"
-    return f"{differing} of {len(comparison.frame)} sites differ by more than {comparison.tolerance:g}{by}"
+    limit = f" by more than {comparison.tolerance:g}" if comparison.tolerance else ""
+    return f"{differing} of {len(comparison.frame)} sites differ{limit}{by}"
 
 
 def _place(divergence: "Divergence") -> str:
