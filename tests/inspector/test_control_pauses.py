@@ -133,15 +133,16 @@ def test_a_pause_asked_for_by_the_thread_that_trains_begins_after_the_next_step_
     assert "session.resume()" in message
 
 
-def test_what_is_known_is_in_the_run_file_and_with_the_views_while_it_is_paused(training):
+def test_what_is_known_is_in_the_run_file_and_with_the_views_while_it_is_paused(training, monkeypatch):
+    monkeypatch.setattr("deepseek.inspector.session._IDLE_S", 1e9)  # nothing else releases the last step
     session, _ = training
     states = []
     session.subscribe(lambda records: states.append((records[-1].step, session.status.state)) if records else None)
     session.pause()
     until(paused(session))
     count = session.status.step
-    until(lambda: open_run(session.path).status.step == count, timeout=2)
-    until(lambda: states and states[-1] == (count - 1, "paused"), timeout=2)
+    until(lambda: open_run(session.path).status.step == count)
+    until(lambda: states and states[-1] == (count - 1, "paused"))
 
 
 def test_a_running_session_resumes_without_harm(training):
