@@ -204,7 +204,8 @@ class Session(Viewable):
     def pause(self) -> None:
         """Hold training at the end of the step in progress until ``resume``, ``step_once``, ``stop`` or ``close``.
 
-        Ctrl-C ends a pause as well. In a distributed training all processes wait for the one that is paused.
+        Where the main thread trains, Ctrl-C ends a pause as well. In a distributed training all processes wait for the
+        one that is paused.
         """
         self.submit(Pause(), _PYTHON)
 
