@@ -118,8 +118,8 @@ export class Control {
     return () => {
       wanted = false;
       this.#forget(comm);
-      // The Jupyter kernel then closes the comm.
-      if (!comm.isDisposed) this.#request({ type: "unfollow", stream: comm.commId }).catch(() => comm.dispose());
+      // The Jupyter kernel then closes the comm, if late: a page that had forgotten it would be alarmed.
+      if (!comm.isDisposed) this.#request({ type: "unfollow", stream: comm.commId }).catch(() => {});
     };
   }
 

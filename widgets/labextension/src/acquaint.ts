@@ -3,7 +3,7 @@
 import { type Kernel, KernelMessage } from "@jupyterlab/services";
 
 /** An idle Jupyter kernel has answered by then. */
-const PATIENCE_MS = 200;
+const PATIENCE_MS = 150;
 
 /** Resolves when the connection knows what its Jupyter kernel can do. */
 export async function acquaint(kernel: Kernel.IKernelConnection): Promise<void> {
@@ -12,8 +12,9 @@ export async function acquaint(kernel: Kernel.IKernelConnection): Promise<void> 
   if (!(await Promise.race([asked, late]))) await Promise.race([asked, askSubshell(kernel)]);
 }
 
-/** Asks by a subshell of its own; a Jupyter kernel without subshells never answers. */
+/** Asks a subshell, which answers at once; a Jupyter kernel without subshells makes none. */
 async function askSubshell(kernel: Kernel.IKernelConnection): Promise<void> {
+  sendHeldBack(kernel);
   const request = KernelMessage.createMessage<KernelMessage.ICreateSubshellRequestMsg>({
     channel: "control",
     content: {},
@@ -28,4 +29,9 @@ async function askSubshell(kernel: Kernel.IKernelConnection): Promise<void> {
   kernel.subshellId = null;
   await told;
   kernel.requestDeleteSubshell({ subshell_id });
+}
+
+/** JupyterLab holds messages back until the main shell has answered, but sends them after three seconds all the same. */
+function sendHeldBack(kernel: Kernel.IKernelConnection): void {
+  (kernel as { _sendPending?(): void })._sendPending?.();
 }

@@ -13,6 +13,9 @@ import type { Absence } from "./empty";
 /** How often a Jupyter kernel that runs a cell is asked for its sessions, while none is followed. */
 const POLL_MS = 500;
 
+/** How soon the next look follows one that is still under way. */
+const AGAIN_MS = 50;
+
 /** How often while one is followed: another may begin beside it. */
 const FOLLOWING_MS = 5000;
 
@@ -89,8 +92,8 @@ export class KernelWatch {
 
   /** Asks for the sessions and follows the one that is wanted; again soon while a cell runs. */
   async #look(): Promise<void> {
-    if (!this.#active || this.kernel.isDisposed) return;
-    if (this.#looking) return this.#soon(POLL_MS);
+    if (!this.#active || !this.isConnected || this.kernel.isDisposed) return;
+    if (this.#looking) return this.#soon(AGAIN_MS);
     this.#looking = true;
     const era = this.#era;
     try {
@@ -187,9 +190,20 @@ export class KernelWatch {
     this.#leave();
     this.#busy = false;
     this.sessions = [];
-    this.restartedAt = this.run === null ? null : new Date();
+    this.#freeze();
     this.absence = "no-deepseek";
     this.changed.emit();
+  }
+
+  /** Keeps the last view of a run whose process is gone. */
+  #freeze(): void {
+    const state = this.run?.store.state;
+    if (this.run === null || !state) return;
+    this.restartedAt = new Date();
+    const store = new Store();
+    const ended = state.header.state === "closed" ? "closed" : "interrupted";
+    store.state = { ...state, header: { ...state.header, state: ended } };
+    this.run = { ...this.run, store };
   }
 
   #connectionChanged(): void {

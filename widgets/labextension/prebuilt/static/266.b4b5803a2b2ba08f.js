@@ -671,8 +671,8 @@
 
 .deepseek-snippet {
   display: flex;
-  gap: 8px;
-  align-items: start;
+  flex-wrap: wrap;
+  gap: 6px 8px;
   margin-top: 8px;
   padding: 7px 8px 7px 10px;
   border: 1px solid var(--jp-border-color2);
@@ -681,7 +681,7 @@
 }
 
 .deepseek-snippet code {
-  flex: 1;
+  flex: 1 1 200px;
   min-width: 0;
   font-family: var(--jp-code-font-family);
   font-size: 12px;
@@ -690,6 +690,7 @@
 }
 
 .deepseek-copy {
+  margin-left: auto;
   padding: 1px 8px;
   border: 1px solid var(--jp-border-color1);
   border-radius: 4px;
