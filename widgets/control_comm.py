@@ -82,12 +82,12 @@ class ControlServer:
         try:
             with self._lock:
                 reply = self._reply(comm, message)
+            comm.send(dict(reply))
         except Exception as error:  # noqa: BLE001  whatever a browser sends, nothing may come of it
             self._refuse(error)
-        else:
-            comm.send(dict(reply))
 
     def _reply(self, comm: BaseComm, message: Any) -> Answer | SessionsReply:
+        self._streams = {key: each for key, each in self._streams.items() if each[1].alive}
         self._spend()
         request = message["content"]["data"]
         validator(SCHEMA, _REQUESTS[request["type"]])(request)
@@ -114,7 +114,6 @@ class ControlServer:
             self._streams.pop(request["stream"])[1].stop()
 
     def _follow(self, comm: BaseComm, session: Session, name: str, bokeh: bool) -> None:
-        self._streams = {key: each for key, each in self._streams.items() if each[1].alive}
         if len(self._streams) >= MAX_STREAMS:
             raise DeepseekError(
                 f"{MAX_STREAMS} views follow sessions of this Jupyter kernel already: close one of them."
