@@ -19,8 +19,10 @@ def comparison(steps: int = 30, *, factor: float = 1.5, start: int = 0, **option
 
 
 def hostile_comparison(make: Callable[..., SyntheticRecording], texts: Sequence[str]) -> Comparison:
-    """Two recordings with the same texts in every name, of which the second lacks some."""
-    return of(make(texts), make(texts[: -len(texts) // 8]))
+    """Two recordings with the same texts in every name, of which the second lacks the first ones."""
+    lacking = len(texts) // 8
+    ordered = (*texts[lacking:], *texts[:lacking])
+    return of(make(ordered), make(ordered[:-lacking]))
 
 
 def of(a: SyntheticRecording, b: SyntheticRecording, factor: float = 1.5, start: int = 0) -> Comparison:

@@ -5,6 +5,8 @@ import io
 import itertools
 import json
 import re
+from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 
 import numpy as np
@@ -20,7 +22,7 @@ from deepseek.errors import DeepseekError
 from deepseek.inspector.comparison import compare
 from deepseek.widgets import Viewer
 from deepseek.widgets.comparison import comparison_html, mimebundle, static_html
-from deepseek.widgets.comparison_grid import EQUAL, difference_grid
+from deepseek.widgets.comparison_grid import EQUAL, both_scalars, difference_grid
 from deepseek.widgets.comparison_picture import png
 from deepseek.widgets.views.comparison import comparison_charts, heatmap_figure, values_figure
 
@@ -67,7 +69,8 @@ def test_the_report_stays_small():
 
 def test_names_stay_text(html):
     names, title = itertools.cycle(SAMPLE), " ".join(SAMPLE)[:400]
-    wild = comparison_html(comparison(30, blocks=8, rename=lambda name: f"{next(names)}.{name}", title=title))
+    rename = cache(lambda name: f"{name}.{next(names)}")  # the same in both runs
+    wild = comparison_html(comparison(30, blocks=8, rename=rename, title=title))
     wild, tame = (re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL) for text in (wild, html))
     for element in ("<script", "</script", "<img", "<svg", "<a ", "<!--"):
         assert wild.count(element) == tame.count(element)
@@ -160,6 +163,17 @@ def test_runs_without_a_common_step_still_show_their_losses():
     found = compare(a, b, column="absmax", viewer=Viewer())
     assert [chart["name"] for chart in comparison_charts(found)] == ["scalar"]
     assert "have no step in common" in static_html(found)
+
+
+def test_of_several_scalars_the_loss_is_drawn():
+    a, b = (SyntheticRecording(blocks=1) for _ in range(2))
+    for recording in (a, b):
+        recording.advance(6)
+        recording.stored = [replace(r, scalars={"accuracy": 0.5, **r.scalars}) for r in recording.stored]
+    found = compare(a, b, column="absmax")
+    name, (points, _) = both_scalars(found)
+    assert name == found.scalars["name"][0] == "loss"
+    assert points[1].tolist() == pytest.approx([r.scalars["loss"] for r in a.stored])
 
 
 def test_the_picture_differs_where_the_runs_do():
