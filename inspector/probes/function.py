@@ -50,6 +50,9 @@ FUNCTIONS: dict[Any, str] = {
 """Functions that are observed, with the module that does the same."""
 
 
+_PLAIN = frozenset({torch.Size, torch.dtype, torch.device, torch.layout, bool, int, float, str})
+
+
 class FunctionMode(TorchFunctionMode):
     """Sees the torch functions of one forward; hands every result back untouched."""
 
@@ -136,7 +139,9 @@ class FunctionProbe(Probe):
             self._mode = None
 
     def follow(self, func: Any, args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
-        """Tell the graph of a function that was called."""
+        """Tell the graph of a function that was called; most calls ask for a size, a dtype or a flag."""
+        if type(output) in _PLAIN:
+            return
         start = perf_counter_ns()
         name = name_of(func)
         self.graphs.called(name, FUNCTIONS.get(func, name), args, kwargs, output)

@@ -399,6 +399,11 @@ def test_what_nobody_uses_is_left_out(captured):
     assert not of_kind(graph, "function")
 
 
+def test_a_tensor_that_is_passed_three_times_arrives_once(captured):
+    model = Wrapped(lambda model, x: model.body(x, x, x)[0], nn.MultiheadAttention(4, 2))
+    assert sources(captured(model, X), "body") == ["before"]
+
+
 def test_keyword_arguments_and_nested_outputs(captured):
     class Named(nn.Module):
         def __init__(self):

@@ -1,18 +1,21 @@
 """What was written is what is read, to the bit."""
 
+import contextlib
 import dataclasses
 import math
 import sqlite3
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from recorded_runs import any_run, exact, frame, record, records
+from recorded_runs import any_run, exact, frame, record, records, with_graph
 
 from deepseek.errors import RunFileError
+from deepseek.inspector.graph import ModuleGraph, Node
 from deepseek.inspector.record import Layout, Site, StepRecord
 from deepseek.inspector.runfile import RunReader, RunWriter, Step
 from deepseek.inspector.runfile.schema import MAX_TEXT
@@ -123,3 +126,27 @@ def test_a_full_disk_is_an_error_that_keeps_what_was_written(tmp_path):
 def test_the_file_is_plain_sqlite(write_run):
     with sqlite3.connect(write_run(records(3))) as db:
         assert db.execute("SELECT value FROM scalar WHERE step = 1").fetchall() == [(0.5,)]
+
+
+def test_the_newest_graph_replaces_the_one_before(tmp_path):
+    run = with_graph(records(4))
+    newer = ModuleGraph(run[1].graph.nodes[:2], (), complete=False, note="it was \ud800 lost")
+    path = tmp_path / "run.dsrun"
+    with contextlib.closing(RunWriter(path, {})) as writer, RunReader(path) as reader:
+        assert reader.graph() is None
+        writer.write(run[:2])
+        assert reader.graph() == run[1].graph
+        writer.write([run[2], replace(run[3], graph=newer)])
+        assert reader.graph() == replace(newer, note="it was ? lost")
+    assert exact(list(RunReader(path).records())) == exact(records(4))
+
+
+@pytest.mark.parametrize("name", ["x" * 4096, "[" * 4096])
+def test_a_graph_that_is_too_large_to_be_read_is_stored_as_a_note(tmp_path, name):
+    first = Node(0, "Net", "Net", "module", None, None, 0, None, "", 0)
+    nodes = (first, *(Node(i, f"{name}{i}", "Linear", "module", 0, None, 0, None, "", 0) for i in range(1, 2000)))
+    path = tmp_path / "run.dsrun"
+    with contextlib.closing(RunWriter(path, {})) as writer:
+        writer.write([replace(records(1)[0], graph=ModuleGraph(nodes, (), complete=True))])
+    graph = RunReader(path).graph()
+    assert (graph.nodes, graph.complete, graph.note) == ((), False, "it is too large to be stored")
