@@ -138,7 +138,8 @@ def test_the_panel_shows_the_training_while_the_cell_runs(training, artifacts):
     wait_for_step(page, panel, step(panel))
     assert page.locator(".jp-CodeCell .jp-InputPrompt").nth(TRAIN).inner_text() == "[*]:"
     assert panel.locator("[data-testid=header-state]").inner_text() == "running"
-    assert re.search(r"step [\d,]+ · [\d.]+ steps/s · \d+ finding", page.inner_text("[data-testid=deepseek-status]"))
+    progress = re.compile(r"step [\d,]+ · [\d.]+ steps/s · \d+ finding")
+    page.locator("[data-testid=deepseek-status]", has_text=progress).wait_for(timeout=20_000)
     for theme in ("Light", "Dark"):
         execute(page, "apputils:change-theme", theme=f"JupyterLab {theme}")
         page.wait_for_timeout(1500)
