@@ -78,10 +78,11 @@ frontend: $(FRONTEND)/node_modules/.stamp $(LABEXTENSION)/node_modules/.stamp ##
 	npm --prefix $(FRONTEND) run --silent build
 	npm --prefix $(LABEXTENSION) run --silent build
 
+# The extension's bundle is built but not compared: its builder names the modules by the folder that it runs in.
 ifdef HAVE_NODE
 check-frontend: frontend
 	npm --prefix $(FRONTEND) test --silent
-	git diff --exit-code --stat -- widgets/static $(LABEXTENSION)/prebuilt
+	git diff --exit-code --stat -- widgets/static
 else
 check-frontend:
 	@echo "Front-end tests are skipped: Node is not installed."
