@@ -143,9 +143,12 @@ class FunctionProbe(Probe):
         if type(output) in _PLAIN:
             return
         start = perf_counter_ns()
+        self.recorder.guard("capturing the module graph", lambda: self._tell_graph(func, args, kwargs, output))
+        self.recorder.spend("function", start)
+
+    def _tell_graph(self, func: Any, args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
         name = name_of(func)
         self.graphs.called(name, FUNCTIONS.get(func, name), args, kwargs, output)
-        self.recorder.spend("function", start)
 
     def _is_eager(self) -> bool:
         """Whether nothing was compiled since the session began: compiled code would be compiled again under a mode."""

@@ -14,6 +14,7 @@ from torch.overrides import _len_torch_function_stack, _pop_mode
 
 import deepseek
 from deepseek import RunFileError
+from deepseek.inspector.session import living_sessions
 from deepseek.inspector.worker import Worker
 
 STAGES = {
@@ -35,7 +36,11 @@ STAGES = {
         "ActivationProbe._observe_tensor",
         "OutputGradientProbe.observe",
     ),
-    "inspector.probes.gradient": ("GradientProbe.observe", "AppliedGradientProbe.observe", "gradients_of"),
+    "inspector.probes.gradient": (
+        "GradientProbe.observe",
+        "AppliedGradientProbe.observe",
+        "AppliedGradientProbe.square_sum",
+    ),
     "inspector.probes.update": ("ParameterProbe.observe", "ParameterProbe.before", "ParameterProbe.keep"),
     "inspector.probes.units": ("count_units", "count_live_rows", "ActivationUnits.count", "WeightUnitsProbe.observe"),
     "inspector.probes.function": (
@@ -54,6 +59,7 @@ STAGES = {
         "Attachment.end_step",
         "Attachment.before_update",
         "Attachment.after_update",
+        "Attachment.square_sum_of_gradients",
         "Attachment.new_coverage",
         "Attachment.remove",
         "Attachment.close",
@@ -73,7 +79,6 @@ STAGES = {
     "inspector.sites": ("SiteTable.take_new", "SiteTable.output"),
     "inspector.steps": (
         "start_transfer",
-        "square_sums",
         "PendingStep",
         "BareStep",
         "Steps._on_forward",
@@ -116,15 +121,33 @@ STAGES = {
     ),
     "inspector.packing": ("_frames", "_frame", "_norm"),
     "kernels.summary.transfer": ("Transfer.wait",),
+    "inspector.control.control": ("Control.at_boundary", "Control.observe", "Control.close"),
+    "inspector.control.breakpoints": ("Breakpoints.hit",),
+    "inspector.graph.keeper": (
+        "GraphKeeper.begin",
+        "GraphKeeper.enter",
+        "GraphKeeper.leave",
+        "GraphKeeper.called",
+        "GraphKeeper.end",
+        "GraphKeeper.take_new",
+        "GraphKeeper.follow_tree",
+    ),
     "inspector.rules.judge": ("Judge.__call__",),
     "inspector.runfile.writer": ("RunWriter.write", "RunWriter.close"),
-    "widgets.live": ("LiveWidget._follow", "LiveWidget._send_news", "LiveWidget._send_snapshot", "LiveWidget.send"),
+    "widgets.live": ("LiveWidget._tell", "LiveWidget._carry", "LiveWidget.send"),
+    "widgets.feed": ("Feed.news", "Feed._collect", "Feed._take", "Feed._snapshot"),
     "widgets.history": ("History.add", "History.increment", "History.snapshot"),
 }
 REMOVAL = ("FunctionProbe.stop", "Attachment.remove", "Attachment.close", "Steps.close")
 """What takes the hooks off: when just that fails, they stay, and record nothing."""
 
 PLACES = [(module, name) for module, names in STAGES.items() for name in names]
+
+
+@pytest.fixture(autouse=True)
+def no_session_of_other_tests():
+    for session in living_sessions():
+        session.close()
 
 
 @pytest.fixture(autouse=True)

@@ -94,7 +94,8 @@ function render({ model, el }: { model: AnyModel<Traits>; el: HTMLElement }): ((
 
 /** The control over the Jupyter kernel of a model; what hosts the widget may keep the connection to itself. */
 function controlOf(model: AnyModel<Traits>): Control | string {
-  const { kernel } = model.widget_manager as { kernel?: KernelConnection | null };
+  const manager = model.widget_manager as { kernel?: KernelConnection | null } | undefined;
+  const kernel = manager?.kernel;
   return kernel ? Control.connect(kernel) : NO_KERNEL;
 }
 
