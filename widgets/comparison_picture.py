@@ -1,15 +1,10 @@
 """One picture of a comparison for places without a browser program, as PNG."""
 
-import io
-import warnings
 from typing import TYPE_CHECKING
 
-import matplotlib.style
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 from deepseek.inspector.comparison import Comparison
 from deepseek.widgets.comparison_grid import (
@@ -23,7 +18,7 @@ from deepseek.widgets.comparison_grid import (
     shown_step,
     site_labels,
 )
-from deepseek.widgets.picture import BLUE, COLOURS, DPI, MOST_COLUMNS
+from deepseek.widgets.picture import BLUE, MOST_COLUMNS, drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,22 +33,16 @@ WIDE, NARROW = (0.13, 0.31), (0.56, 0.41)
 
 def png(comparison: Comparison) -> bytes:
     """Draw the differences over depth and step, both losses, and one step over depth; on white."""
-    with warnings.catch_warnings(), matplotlib.style.context("default"):
-        # A name in a script that the font lacks is drawn as boxes: not worth a warning in the user's notebook.
-        warnings.simplefilter("ignore", UserWarning)
-        figure = Figure(figsize=(9.6, 4.6), dpi=DPI)
+
+    def draw(figure: Figure) -> None:
         heat = figure.add_axes((WIDE[0], 0.11, WIDE[1], 0.81))
         bar = figure.add_axes((0.45, 0.11, 0.012, 0.81))
         scalar, depth = (figure.add_axes((NARROW[0], bottom, NARROW[1], 0.33)) for bottom in (0.59, 0.11))
         _draw_grid(heat, bar, comparison)
         _draw_scalar(scalar, comparison)
         _draw_depth(depth, comparison)
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-    buffer = io.BytesIO()
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    picture.quantize(COLOURS, Image.Quantize.FASTOCTREE).save(buffer, "PNG")
-    return buffer.getvalue()
+
+    return drawn(4.6, draw)
 
 
 def _draw_grid(axes: "Axes", bar: "Axes", comparison: Comparison) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import matplotlib.style
@@ -35,15 +36,24 @@ COLOUR_MAP = colormaps["viridis"].with_extremes(over="#e5484d")
 
 def png(history: History) -> bytes:
     """Draw the loss and the gradient norm of every layer; on white, so that it reads in any theme."""
-    with warnings.catch_warnings(), matplotlib.style.context("default"):
-        # A name in a script that the font lacks is drawn as boxes: not worth a warning in the user's notebook.
-        warnings.simplefilter("ignore", UserWarning)
-        rows, values = history.matrix("gradient_norm")
-        figure = Figure(figsize=(9.6, 3.0 if len(rows) <= MOST_LABELS else 3.8), dpi=DPI)
+    rows, values = history.matrix("gradient_norm")
+
+    def draw(figure: Figure) -> None:
         # Fixed places: measuring all labels, as automatic layouts do, takes longer than drawing.
         loss, heat, bar = (figure.add_axes((x, 0.15, width, 0.75)) for x, width in COLUMNS)
         _draw_scalar(loss, history)
         _draw_heatmap(heat, bar, history, rows, values)
+
+    return drawn(3.0 if len(rows) <= MOST_LABELS else 3.8, draw)
+
+
+def drawn(height: float, draw: Callable[[Figure], None]) -> bytes:
+    """Have a figure so many inches high drawn on white, and return it as a small PNG."""
+    with warnings.catch_warnings(), matplotlib.style.context("default"):
+        # A name in a script that the font lacks is drawn as boxes: not worth a warning in the user's notebook.
+        warnings.simplefilter("ignore", UserWarning)
+        figure = Figure(figsize=(9.6, height), dpi=DPI)
+        draw(figure)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
     buffer = io.BytesIO()
