@@ -115,11 +115,18 @@ def plain_figure(**options: Any) -> figure:
 
 def _color_bar(scale: str, colors: LogColorMapper | LinearColorMapper) -> ColorBar:
     log = scale == "log"
-    return ColorBar(
+    return color_bar(
+        colors,
         name=f"{scale}_bar",
-        color_mapper=colors,
         ticker=LogTicker() if log else BasicTicker(desired_num_ticks=5),
         formatter=PrintfTickFormatter(format="%.0e") if log else BasicTickFormatter(),
+    )
+
+
+def color_bar(colors: LogColorMapper | LinearColorMapper, **options: Any) -> ColorBar:
+    """A narrow color bar without lines or background, as both themes take it."""
+    return ColorBar(
+        color_mapper=colors,
         width=10,
         padding=4,
         label_standoff=6,
@@ -127,6 +134,7 @@ def _color_bar(scale: str, colors: LogColorMapper | LinearColorMapper) -> ColorB
         background_fill_color=None,
         major_tick_line_color=None,
         bar_line_color=None,
+        **options,
     )
 
 

@@ -7,7 +7,6 @@ from typing import Any, TypedDict
 
 import numpy as np
 from bokeh.models import (
-    ColorBar,
     ColumnDataSource,
     FixedTicker,
     HoverTool,
@@ -31,7 +30,7 @@ from deepseek.widgets.comparison_grid import (
     shown_step,
     site_labels,
 )
-from deepseek.widgets.views.charts import LINE_COLOR, NONFINITE_COLOR, item, plain_figure
+from deepseek.widgets.views.charts import LINE_COLOR, NONFINITE_COLOR, color_bar, item, plain_figure
 
 OTHER_COLOR = "#e8590c"
 EQUAL_COLOR = "#8b95a1"
@@ -92,20 +91,7 @@ def heatmap_figure(comparison: Comparison) -> figure | None:
     )
     image = {"image": [grid.values], "x": [grid.start], "y": [0], "dw": [grid.stop - grid.start], "dh": [rows]}
     plot.image("image", "x", "y", "dw", "dh", source=ColumnDataSource(image), color_mapper=colors)
-    plot.add_layout(
-        ColorBar(
-            color_mapper=colors,
-            title="log10",
-            width=10,
-            padding=4,
-            label_standoff=6,
-            border_line_color=None,
-            background_fill_color=None,
-            major_tick_line_color=None,
-            bar_line_color=None,
-        ),
-        "right",
-    )
+    plot.add_layout(color_bar(colors, title="log10"), "right")
     plot.add_tools(HoverTool(tooltips=[("step", "$x{0}"), ("depth", "$y{0}"), ("log10 difference", "@image{0.0}")]))
     plot.xaxis.axis_label = f"step, {grid.merged:.3g} in a column" if grid.merged > 1 else "step"
     plot.grid.visible = False
