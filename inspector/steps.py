@@ -186,10 +186,7 @@ class Steps:
 
     def _hook_boundaries(self) -> None:
         if (model := self._model()) is not None:
-            before, after = (
-                self._boundary(self._on_forward),
-                self._boundary(self._after_forward),
-            )
+            before, after = self._boundary(self._on_forward), self._boundary(self._after_forward)
             self._handles.append(model.register_forward_pre_hook(before, with_kwargs=True))
             self._handles.append(model.register_forward_hook(after))
         for optimizer in self.optimizers():

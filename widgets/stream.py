@@ -13,7 +13,7 @@ from deepseek.inspector.record import StepRecord
 from deepseek.inspector.run import Run
 from deepseek.text import printable
 from deepseek.widgets.feed import Feed
-from deepseek.widgets.live import bokeh_js, setup_message
+from deepseek.widgets.live import setup_message
 from deepseek.widgets.messages import Packet
 
 log = logging.getLogger("deepseek")
@@ -50,7 +50,6 @@ class Stream:
         session: What to send.
         comm: Where; the thread closes it at the end.
         sharers: Tells how many streams share the limits.
-        bokeh: Whether BokehJS comes with the setup message, once and beyond the limits.
         bokeh: BokehJS for a page that has none yet: sent once, so it does not count.
 
     Attributes:
@@ -62,7 +61,6 @@ class Stream:
         self._session = session
         self._comm = comm
         self._sharers = sharers
-        self._bokeh = bokeh
         self._bokeh = bokeh
         self._stopped = Event()
         self._news = Event()
@@ -92,7 +90,7 @@ class Stream:
         feed = Feed(self._session, self._stored)
         try:
             setup = setup_message(self._session, self._session.key)
-            self._comm.send(setup, None, [bokeh_js()] if self._bokeh else [])
+            self._comm.send(setup, None, [self._bokeh] if self._bokeh else [])
             feed.start(self._news.set)
             told = self._session.status.state
             self._send(feed.snapshot())
