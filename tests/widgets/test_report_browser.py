@@ -10,27 +10,13 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def open_report(browser, tmp_path):
-    """Return a function that opens the report of a recording; checks at the end that nothing went wrong."""
-    contexts, troubles = [], []
+def open_report(open_page, tmp_path):
+    """Return a function that opens the report of a recording."""
 
     def open_it(recording, scheme="light", **options):
-        path = write_report(recording, tmp_path / "run.html")
-        context = browser.new_context(
-            offline=True, color_scheme=scheme, viewport={"width": 1200, "height": 1500}, **options
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda m: troubles.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else troubles.append(r.url))
-        page.goto(path.as_uri())
-        return page
+        return open_page(write_report(recording, tmp_path / "run.html"), scheme, **options)
 
-    yield open_it
-    for context in contexts:
-        context.close()
-    assert troubles == []
+    return open_it
 
 
 def recorded(steps=120, **options):
