@@ -3,7 +3,6 @@
 import contextlib
 import gc
 import os
-import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +12,13 @@ from typing import Any
 
 import torch
 from bench_models import gpt, mlp, resnet
+from contestants import BARE, Copy, Times, places, take_turns
 from torch import nn
 
 import deepseek
 from deepseek.inspector.session import WATCHED_KINDS
 
 Step = Callable[[], None]
-Times = dict[str, list[float]]
 Ratios = dict[str, dict[str, float]]
 Watch = Callable[[nn.Module, torch.optim.Optimizer, Path], "contextlib.AbstractContextManager[Any]"]
 
@@ -115,60 +114,44 @@ def _measure(make: Callable[[], Any], watchers: dict[str, Watch], steps: int, ro
 
     Each has a copy of the model of its own, and where a copy lies in memory makes a few percent: so all run bare first.
     """
-    contestants = {"bare": _bare} | watchers
+    tools = {BARE: _bare} | watchers
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        copies = {name: _Copy(make, steps) for name in contestants}
+        copies = {name: _Copy(make, steps) for name in tools}
+        blocks = {name: copy.block for name, copy in copies.items()}
         gc.collect()
-        bare = _times(copies, rounds)
-        for name, watch in contestants.items():
+        take_turns(blocks, 1)  # the first steps are not like the others
+        bare = take_turns(blocks, rounds)
+        for name, watch in tools.items():
             stack.enter_context(copies[name].watched(watch, Path(folder)))
-        times = _times(copies, rounds)
-    places = {name: median(a / b for a, b in zip(bare[name], bare["bare"], strict=True)) for name in contestants}
-    return times, {name: _ratio(times[name], times["bare"], places[name]) for name in contestants}
+        take_turns(blocks, 1)  # nor the first ones under a tool
+        times = take_turns(blocks, rounds)
+    place = places(bare)
+    return times, {name: _ratio(times[name], times[BARE], place[name]) for name in tools}
 
 
-def _times(copies: dict[str, "_Copy"], rounds: int) -> Times:
-    """Milliseconds per step of each copy, by round; the order changes from round to round."""
-    times: Times = {name: [] for name in copies}
-    order = random.Random(0)
-    for index in range(rounds + 1):
-        for name in order.sample(list(copies), len(copies)):
-            elapsed = copies[name].block()
-            if index:
-                times[name].append(elapsed)
-    return times
-
-
-class _Copy:
-    """A contestant's own copy of the model."""
+class _Copy(Copy):
+    """A copy that a tool may watch."""
 
     def __init__(self, make: Callable[[], Any], steps: int) -> None:
-        torch.manual_seed(0)
-        self._model, self._loss = make()
-        self._optimizer = torch.optim.SGD(self._model.parameters(), lr=1e-3)
+        super().__init__(make)
         self._steps = steps
         self._settle: Step = lambda: None
 
     @contextlib.contextmanager
     def watched(self, watch: Watch, folder: Path) -> Iterator[None]:
         """Have a tool watch the model."""
-        with watch(self._model, self._optimizer, folder) as self._settle:
+        with watch(self.model, self.optimizer, folder) as self._settle:
             yield
 
     def block(self) -> float:
         """Milliseconds per step, measured over several."""
-        self._step()
+        self.step()
         started = time.perf_counter()
         for _ in range(self._steps):
-            self._step()
+            self.step()
         elapsed = (time.perf_counter() - started) / self._steps
         self._settle()
         return elapsed * 1e3
-
-    def _step(self) -> None:
-        self._optimizer.zero_grad()
-        self._loss(self._model).backward()
-        self._optimizer.step()
 
 
 def _installed() -> Iterator[tuple[str, Watch]]:

@@ -9,7 +9,6 @@ contestant's turn, is added to the session's own; it wakes as many times a step 
 """
 
 import os
-import random
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import Any
 
 import torch
 from bench_models import gpt, lstm, mlp, resnet
+from contestants import BARE, Copy, places, take_turns
 
 import deepseek
 from deepseek.inspector import worker
@@ -40,86 +40,73 @@ small models wait for each other's threads so often that windows of bare steps d
 CONTROL = "control: bare as well"
 
 CONTESTANTS = {
-    "bare": None,
+    BARE: None,
     CONTROL: None,
     "deepseek budget=0.05": True,
     "deepseek attached, not watching": False,
 }
 """Whether a session watches; None without a session."""
 
-Times = dict[str, list[float]]
-
-worker.PACE_S *= len(CONTESTANTS)
-
 
 def run() -> dict[str, Any]:
     """Measure every model."""
-    return {name: _measure(*arguments) for name, arguments in MODELS.items()}
+    pace = worker.PACE_S
+    worker.PACE_S = pace * len(CONTESTANTS)
+    try:
+        return {name: _measure(*arguments) for name, arguments in MODELS.items()}
+    finally:
+        worker.PACE_S = pace
 
 
 def _measure(make: Callable[[], Any], turns: int, threads: int | None) -> dict[str, Any]:
     torch.set_num_threads(threads or os.cpu_count() or 1)
     copies = {name: _Copy(make, watching) for name, watching in CONTESTANTS.items()}
-    bare = _times(copies, turns // 4)
+    chunks = {name: copy.chunk for name, copy in copies.items()}
+    before = take_turns(chunks, turns // 4)
     with tempfile.TemporaryDirectory() as folder:
         for copy in copies.values():
             copy.attach(Path(folder))
-        times = _times(copies, turns)
+        times = take_turns(chunks, turns)
         for copy in copies.values():
             copy.close()
-    bare = {
-        name: [*before, *after]
-        for (name, before), after in zip(bare.items(), _times(copies, turns // 4).values(), strict=True)
-    }
-    places = {name: median(a / b for a, b in zip(bare[name], bare["bare"], strict=True)) for name in copies}
+    after = take_turns(chunks, turns // 4)
+    place = places({name: before[name] + after[name] for name in copies})
     windows = {name: _windows(measured) for name, measured in times.items()}
     ratios = {
-        name: [a / b / places[name] for a, b in zip(windows[name], windows["bare"], strict=True)]
-        for name in CONTESTANTS
+        name: [a / b / place[name] for a, b in zip(windows[name], windows[BARE], strict=True)] for name in CONTESTANTS
     }
-    result = {name: _statistics(ratios[name], ratios[CONTROL]) for name in CONTESTANTS if name != "bare"}
-    step_ms = round(median(times["bare"]) / CHUNK * 1e3, 3)
+    result = {name: _statistics(ratios[name], ratios[CONTROL]) for name in CONTESTANTS if name != BARE}
+    step_ms = round(median(times[BARE]) / CHUNK * 1e3, 3)
     return {"bare_step_ms": step_ms, "threads": torch.get_num_threads()} | result
 
 
-def _times(copies: dict[str, "_Copy"], turns: int) -> Times:
-    times: Times = {name: [] for name in copies}
-    order = random.Random(0)
-    for _ in range(turns):
-        for name in order.sample(list(copies), len(copies)):
-            times[name].append(copies[name].turn())
-    return times
-
-
-class _Copy:
-    """A contestant's own copy of the model."""
+class _Copy(Copy):
+    """A copy that a session may watch."""
 
     def __init__(self, make: Callable[[], Any], watching: bool | None) -> None:
-        torch.manual_seed(0)
-        self._model, self._loss = make()
-        self._optimizer = torch.optim.SGD(self._model.parameters(), lr=1e-3)
+        super().__init__(make)
         self._watching = watching
         self._session: Any = None
         self._worker_ns = 0
 
     def attach(self, folder: Path) -> None:
+        """Begin the session, if there is to be one."""
         if self._watching is not None:
-            self._session = deepseek.inspect(self._model, self._optimizer, run=folder / f"{time.time_ns()}.dsrun")
+            self._session = deepseek.inspect(self.model, self.optimizer, run=folder / f"{time.time_ns()}.dsrun")
             self._session.watching = self._watching
             self._worker_ns = 0
 
     def close(self) -> None:
+        """End the session."""
         if self._session is not None:
             self._session.close()
             self._session = None
 
-    def turn(self) -> float:
-        """Seconds of CHUNK steps."""
+    def chunk(self) -> float:
+        """Seconds of CHUNK steps, and of the worker since the chunk before."""
         started = time.perf_counter()
         for _ in range(CHUNK):
-            self._optimizer.zero_grad()
-            self._loss(self._model).backward()
-            self._optimizer.step()
+            self.step()
         elapsed = time.perf_counter() - started
         before, self._worker_ns = self._worker_ns, self._session._worker.cpu_ns if self._session else 0
         return elapsed + max(self._worker_ns - before, 0) / 1e9
