@@ -109,11 +109,10 @@ def test_the_training_obeys_the_bar_while_its_cell_runs(notebook, lab, artifacts
     page.screenshot(path=artifacts / "control-paused.png")
 
     for _ in range(3):
-        shown = steps_shown(page)
+        shown = settled_step(page)
         bar.press("step")
         page.wait_for_function(STEP_IS, arg=shown + 1, timeout=10_000)
-        time.sleep(0.5)
-        assert steps_shown(page) == shown + 1
+        assert settled_step(page) == shown + 1
     bar.press("halve")
     bar.part("note").get_by_text("×0.5").wait_for(timeout=5000)
     bar.press("step")
@@ -153,5 +152,13 @@ def test_the_training_obeys_the_bar_while_its_cell_runs(notebook, lab, artifacts
 STEP_IS = "step => document.querySelector('[data-testid=header-step]').textContent.replace(/,/g, '') === String(step)"
 
 
-def steps_shown(page):
-    return int(page.locator("[data-testid=header-step]").first.inner_text().replace(",", ""))
+SETTLED = """() => {
+  const shown = document.querySelector('[data-testid=header-step]').textContent;
+  return document.querySelector('[data-testid=control-note]').textContent === `Paused after step ${shown}.` && shown;
+}"""
+
+
+def settled_step(page):
+    """The step at which the training is held, once all news of it has arrived: bar and header learn of it apart."""
+    time.sleep(0.6)
+    return int(page.wait_for_function(SETTLED, timeout=10_000).json_value().replace(",", ""))
