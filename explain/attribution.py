@@ -1,0 +1,259 @@
+"""What an explanation consists of, whatever method made it."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepseek.errors import DeepseekError
+from deepseek.text import printable
+
+if TYPE_CHECKING:
+    import shap
+
+Array = NDArray[np.float64]
+Arrays = dict[str, Array]
+
+MAGIC = b"deepseek-attribution-1\n"
+"""A file begins with this; the length of a text in JSON follows, the text, and the arrays as little-endian float64."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution:
+    """How much each feature of each row moved an output away from its expectation over the background.
+
+    Shapes: ``B`` rows; ``K`` outputs, an axis that is missing where one output a row was explained.
+
+    Attributes:
+        values_by_input: By name of the input: its attributions, in the shape of the input ``[B, ...]``, or ``[B, G]``
+            for ``G`` groups of features; with a last axis ``K``.
+        data_by_input: By name of the input, what was explained, ``[B, ...]`` or ``[B, G]``.
+        base_values: Expectation of the output over the background, ``[B]`` or ``[B, K]``.
+        outputs: The output for each row, of the same shape.
+        method: Name of the method, such as ``exact``.
+        target: Which outputs, in words.
+        background: What stood for absent features, in words.
+        std_error_by_input: Standard error of every value, shaped as the values; None where values are exact.
+        evaluations: Rows that the model computed.
+        seconds: Time that it took.
+        feature_names: Names of the features of the (only) input, or of the groups; empty without.
+        output_names: Names of the outputs; empty without.
+        notes: What a reader must know before trusting the values.
+    """
+
+    values_by_input: Arrays
+    data_by_input: Arrays
+    base_values: Array
+    outputs: Array
+    method: str
+    target: str
+    background: str
+    std_error_by_input: Arrays | None = None
+    evaluations: int = 0
+    seconds: float = 0.0
+    feature_names: tuple[str, ...] = ()
+    output_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> Any:
+        """The attributions of the only input, or the dictionary of all."""
+        return _only(self.values_by_input)
+
+    @property
+    def data(self) -> Any:
+        """What was explained: the only input, or the dictionary of all."""
+        return _only(self.data_by_input)
+
+    @property
+    def std_error(self) -> Any:
+        """Standard errors of the values, shaped as they are; None where values are exact."""
+        return None if self.std_error_by_input is None else _only(self.std_error_by_input)
+
+    @property
+    def completeness_gap(self) -> Array:
+        """What the values do not account for: output - base value - sum of the values, ``[B]`` or ``[B, K]``."""
+        return self.outputs - self.base_values - self.total
+
+    @property
+    def total(self) -> Array:
+        """Sum of the values over all features, ``[B]`` or ``[B, K]``."""
+        flat = [
+            values.reshape(len(values), -1, *self.base_values.shape[1:]).sum(axis=1)
+            for values in self.values_by_input.values()
+        ]
+        total: Array = np.sum(flat, axis=0)
+        return total
+
+    @property
+    def relative_gap(self) -> float:
+        """Largest gap, relative to how far outputs are from their base values."""
+        reach = np.abs(self.outputs - self.base_values).max(initial=0)
+        gap = np.abs(self.completeness_gap).max(initial=0)
+        return float(gap / reach) if reach > 0 else float(gap)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {values.shape}" for name, values in self.values_by_input.items())
+        return printable(f"<Attribution by {self.method} of {self.target}: {shapes}>")
+
+    def __str__(self) -> str:
+        errors = self.std_error_by_input
+        lines = [
+            f"Attribution of {self.target} by {self.method}, against {self.background}",
+            *(f"  {name}: values of shape {values.shape}" for name, values in self.values_by_input.items()),
+            f"  completeness gap at most {np.abs(self.completeness_gap).max(initial=0):.2g} "
+            f"({self.relative_gap:.2g} of the output's distance from its base value)",
+            "  values are exact"
+            if errors is None
+            else f"  standard error at most {max(np.abs(e).max(initial=0) for e in errors.values()):.2g}",
+            f"  {self.evaluations:,} evaluations in {self.seconds:.2g} s",
+            *(f"  Note: {note}" for note in self.notes),
+        ]
+        return printable("\n".join(lines))
+
+    def to_shap(self) -> "shap.Explanation":
+        """Return a ``shap.Explanation``, so that every ``shap.plots.*`` works.
+
+        Raises:
+            DeepseekError: There are several inputs, or shap is not installed.
+        """
+        try:
+            import shap
+        except ImportError as error:
+            raise DeepseekError("`to_shap` needs shap: pip install shap") from error
+        if len(self.values_by_input) != 1:
+            raise DeepseekError(
+                f"A shap.Explanation holds one input, and these are {', '.join(self.values_by_input)}: "
+                "use `values_by_input`."
+            )
+        return shap.Explanation(
+            values=self.values,
+            base_values=self.base_values,
+            data=self.data,
+            feature_names=list(self.feature_names) or None,
+            output_names=list(self.output_names) or None,
+            compute_time=self.seconds,
+            error_std=self.std_error,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a file that holds numbers and plain text only.
+
+        Returns:
+            The path, made absolute.
+
+        Raises:
+            DeepseekError: The file cannot be written.
+        """
+        arrays = {"base_values": self.base_values, "outputs": self.outputs}
+        names = list(self.values_by_input)
+        for place, name in enumerate(names):
+            arrays[f"values/{place}"] = self.values_by_input[name]
+            arrays[f"data/{place}"] = self.data_by_input[name]
+            if self.std_error_by_input is not None:
+                arrays[f"std_error/{place}"] = self.std_error_by_input[name]
+        shapes = {name: array.shape for name, array in arrays.items()}
+        about = {name: getattr(self, name) for name in _PLAIN} | {"inputs": names, "shapes": shapes}
+        text = json.dumps(about).encode()
+        numbers = b"".join(np.asarray(array, "<f8").tobytes() for array in arrays.values())
+        try:
+            target = Path(path).expanduser().absolute()
+            target.write_bytes(MAGIC + len(text).to_bytes(8, "little") + text + numbers)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise DeepseekError(
+                f"Expected a path where the attribution can be written, got {os.fspath(path)[:500]}: {error}"
+            ) from error
+        return target
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Attribution":
+        """Read a file that ``save`` has written; nothing in it is ever run.
+
+        Raises:
+            DeepseekError: The file is missing, foreign, damaged or too large.
+        """
+        try:
+            return _assembled(*_read(Path(path).expanduser()))
+        except _UNREADABLE as error:
+            raise DeepseekError(
+                f"Expected a file written by Attribution.save, got {os.fspath(path)[:500]}: {error}"
+            ) from error
+
+
+_PLAIN = (
+    "method",
+    "target",
+    "background",
+    "evaluations",
+    "seconds",
+    "feature_names",
+    "output_names",
+    "notes",
+)
+
+
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, RuntimeError)
+"""What reading a file raises that nobody has written with ``save``."""
+
+
+def _only(arrays: Mapping[str, Array]) -> Any:
+    return next(iter(arrays.values())) if len(arrays) == 1 else dict(arrays)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
+    """Read the text and the arrays of a file, which take no more memory than the file is long."""
+    content = path.read_bytes()
+    if not content.startswith(MAGIC):
+        raise ValueError("it does not begin as such a file does")
+    start = len(MAGIC) + 8
+    end = start + int.from_bytes(content[len(MAGIC) : start], "little")
+    about = json.loads(content[start:end])
+    shapes = {str(name): tuple(map(int, shape)) for name, shape in about.pop("shapes").items()}
+    numbers = np.frombuffer(content[end:], "<f8")
+    if sum(map(math.prod, shapes.values())) != len(numbers) or any(size < 0 for s in shapes.values() for size in s):
+        raise ValueError("its numbers do not fit their shapes")
+    arrays, start = {}, 0
+    for name, shape in shapes.items():
+        arrays[name] = numbers[start : start + math.prod(shape)].reshape(shape).astype(float)
+        start += math.prod(shape)
+    return about, arrays
+
+
+def _assembled(about: dict[str, Any], arrays: Arrays) -> Attribution:
+    """Put an attribution together, and check that its parts fit each other."""
+    names = [str(name) for name in about["inputs"]]
+    parts = {
+        kind: {name: arrays[f"{kind}/{place}"] for place, name in enumerate(names)}
+        for kind in ("values", "data", "std_error")
+        if kind != "std_error" or "std_error/0" in arrays
+    }
+    base, outputs = arrays["base_values"], arrays["outputs"]
+    if not names or base.shape != outputs.shape or base.ndim not in (1, 2):
+        raise ValueError("its outputs do not fit its base values")
+    for values in (*parts["values"].values(), *parts.get("std_error", {}).values()):
+        if values.ndim < 2 or len(values) != len(base) or (base.ndim == 2 and values.shape[-1] != base.shape[1]):
+            raise ValueError("its values do not fit its outputs")
+    seconds = float(about["seconds"])
+    if not math.isfinite(seconds):
+        raise ValueError("its time is not a number")
+    return Attribution(
+        values_by_input=parts["values"],
+        data_by_input=parts["data"],
+        base_values=base,
+        outputs=outputs,
+        method=str(about["method"]),
+        target=str(about["target"]),
+        background=str(about["background"]),
+        std_error_by_input=parts.get("std_error"),
+        evaluations=int(about["evaluations"]),
+        seconds=seconds,
+        feature_names=tuple(map(str, about["feature_names"])),
+        output_names=tuple(map(str, about["output_names"])),
+        notes=tuple(map(str, about["notes"])),
+    )
