@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
+from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.record import Finding, Layout, Site, StepRecord
 
 if TYPE_CHECKING:
@@ -83,6 +84,9 @@ class Recording(Protocol):
 
     def summary(self) -> "pd.DataFrame":
         """Return the newest row of every site."""
+
+    def graph(self) -> ModuleGraph:
+        """Return the newest module graph."""
 
 
 @runtime_checkable

@@ -5,8 +5,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
+from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.record import StepRecord
 from deepseek.inspector.recording import Recording
+from deepseek.widgets.graph_message import graph_packet
 from deepseek.widgets.history import History
 from deepseek.widgets.messages import Packet
 
@@ -17,6 +19,9 @@ GROWING = ("running", "paused")
 """States of a recording to which steps will be added."""
 
 
+Stored = tuple[Iterable[StepRecord], ModuleGraph]
+
+
 class Feed:
     """Makes messages of a recording: a snapshot, and later what is new, as an increment or as a snapshot again.
 
@@ -24,7 +29,7 @@ class Feed:
 
     Args:
         recording: What to show; one that is still growing is followed until ``close``.
-        read: Gives the steps that are stored by now.
+        read: Gives the steps that are stored by now, and the module graph.
 
     Attributes:
         history: What has been read so far; hold ``lock`` while using it.
@@ -33,18 +38,20 @@ class Feed:
         ended: Whether the recording has told that it is over.
     """
 
-    def __init__(self, recording: Recording, read: Callable[[], Iterable[StepRecord]]) -> None:
+    def __init__(self, recording: Recording, read: Callable[[], Stored]) -> None:
         self.history = History()
         self.lock = threading.RLock()
         self.ended = False
         self._recording = recording
         self._batches: deque[Sequence[StepRecord]] = deque()
         self._notify: Callable[[], None] = lambda: None
+        self._extras: dict[str, Packet] = {}
         self._snapshot_due = 0.0
         self.close = _subscribe(recording, self._collect)
-        stored = list(read())
+        records, graph = read()
         with self.lock:
-            self.history.add(stored)
+            self.history.add(records)
+            self._show_graph(graph)
 
     def start(self, notify: Callable[[], None]) -> None:
         """Have ``notify`` called when there is news, in the recording's thread; it must not raise there."""
@@ -64,6 +71,13 @@ class Feed:
             increment = None if whole else self.history.increment(self._recording.status)
             return increment or self._snapshot()
 
+    def extras(self) -> list[Packet]:
+        """What is new beside the steps since the last call, the module graph to begin with."""
+        with self.lock:
+            self._take()
+            extras, self._extras = list(self._extras.values()), {}
+            return extras
+
     def _collect(self, batch: Sequence[StepRecord]) -> None:
         self._batches.append(batch)
         self._notify()
@@ -73,6 +87,13 @@ class Feed:
             batch = self._batches.popleft()
             self.history.add(batch)
             self.ended = self.ended or not batch
+            for record in batch:
+                if record.graph is not None:
+                    self._show_graph(record.graph)
+
+    def _show_graph(self, graph: ModuleGraph) -> None:
+        if graph.nodes:
+            self._extras["graph"] = graph_packet(graph)
 
     def _snapshot(self) -> Packet:
         whole = self.history.snapshot(self._recording.status)

@@ -45,13 +45,14 @@ class LiveWidget(anywidget.AnyWidget):
     bokeh_js = traitlets.Bytes().tag(sync=True)
     setup = traitlets.Dict().tag(sync=True)
     snapshot = traitlets.Dict(allow_none=True).tag(sync=True)
+    graph = traitlets.Dict(allow_none=True).tag(sync=True)
     failure = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self.refused = 0
         self._next_answer = 0.0
-        self._feed = Feed(recording, recording.records)
+        self._feed = Feed(recording, lambda: (recording.records(), recording.graph()))
         self.history, self.lock = self._feed.history, self._feed.lock
         super().__init__(
             _esm=(STATIC / "widget.js").read_text(encoding="utf-8"),
@@ -60,7 +61,9 @@ class LiveWidget(anywidget.AnyWidget):
             bokeh_js=bokeh_js(),
             setup=setup_message(recording, session_key(recording)),
             snapshot=_trait(self._feed.snapshot()),
+            graph=None,
         )
+        self._carry_extras()
         self._feed.start(self._tell)
 
     def mimebundle(self) -> dict[str, Any]:
@@ -91,6 +94,7 @@ class LiveWidget(anywidget.AnyWidget):
         try:
             with self.lock:
                 self._carry(self._feed.news())
+                self._carry_extras()
         except Exception as error:  # noqa: BLE001  a broken view must not reach the training loop
             self._feed.close()
             self.failure = name_text(f"The live view stopped: {type(error).__name__}: {error}. Training goes on.")
@@ -100,6 +104,10 @@ class LiveWidget(anywidget.AnyWidget):
             self.send(packet.message, [packet.payload])
         else:
             self.snapshot = _trait(packet)
+
+    def _carry_extras(self) -> None:
+        for packet in self._feed.extras():
+            self.graph = _trait(packet)
 
 
 @cache

@@ -3,7 +3,7 @@
 Generated from the schema by ``npm run generate``.
 """
 
-# schema sha256: c58326262727be3c5cfe3750eef9c9d2a9d4a5d4d8e15939abbd0f98bf7416ba
+# schema sha256: 5f10f2cab6eb01abfae417270ad6f143d13bc00d8e32cb72b4a481eb495c9e96
 
 from __future__ import annotations
 
@@ -50,6 +50,17 @@ class Increment(TypedDict):
     header: Header
     layouts: list[TensorLayout]
     findings: list[FindingInfo]
+    arrays: list[ArrayInfo]
+
+
+class Graph(TypedDict):
+    """The module graph, sent whenever it is new; nodes and edges are columns of arrays, -1 for none."""
+
+    type: Literal["graph"]
+    complete: bool
+    note: Text
+    texts: list[Name]
+    layouts: list[TensorLayout]
     arrays: list[ArrayInfo]
 
 
@@ -156,4 +167,4 @@ class ArrayInfo(TypedDict):
     shape: list[int]
 
 
-Message = Setup | Snapshot | Increment
+Message = Setup | Snapshot | Increment | Graph

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from deepseek.inspector.recording import Recording
+from deepseek.widgets.graph_message import graph_packet
 from deepseek.widgets.history import History
 from deepseek.widgets.live import bokeh_js, setup_message
 from deepseek.widgets.page import page_html, static, write_page
@@ -35,15 +36,16 @@ def report_html(recording: Recording) -> str:
     """Return the text of the report."""
     history = History(REPORT_CELLS)
     history.add(recording.records())
-    snapshot = history.snapshot(recording.status)
     return page_html(
         title=recording.title,
         style=static("widget.css"),
         summary=static_html(recording, history),
         data={
             "setup": setup_message(recording),
-            "message": snapshot.message,
-            "payload": base64.b64encode(snapshot.payload).decode(),
+            "messages": [
+                {"message": packet.message, "payload": base64.b64encode(packet.payload).decode()}
+                for packet in (history.snapshot(recording.status), graph_packet(recording.graph()))
+            ],
         },
         bokeh=bokeh_js(),
         script=static("report.js"),

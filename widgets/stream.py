@@ -9,10 +9,9 @@ from threading import Event, Thread
 from typing import Any, Protocol
 
 from deepseek.inspector import Session
-from deepseek.inspector.record import StepRecord
 from deepseek.inspector.run import Run
 from deepseek.text import printable
-from deepseek.widgets.feed import Feed
+from deepseek.widgets.feed import Feed, Stored
 from deepseek.widgets.live import setup_message
 from deepseek.widgets.messages import Packet
 
@@ -93,17 +92,17 @@ class Stream:
             self._comm.send(setup, None, [self._bokeh] if self._bokeh else [])
             feed.start(self._news.set)
             told = self._session.status.state
-            self._send(feed.snapshot())
+            self._send(feed.snapshot(), *feed.extras())
             while not feed.ended and self._waited(told):
                 told = self._session.status.state
-                self._send(feed.news())
+                self._send(feed.news(), *feed.extras())
         finally:
             feed.close()
 
-    def _stored(self) -> list[StepRecord]:
+    def _stored(self) -> Stored:
         """Read the run file: the session's own reader belongs to the thread that trains."""
         with closing(Run(self._session.path)) as run:
-            return list(run.records())
+            return list(run.records()), run.graph()
 
     def _waited(self, told: str) -> bool:
         """Wait for something to tell; return False when there is nobody left to tell it to."""
@@ -113,7 +112,8 @@ class Stream:
         self._news.clear()
         return self.alive
 
-    def _send(self, packet: Packet) -> None:
-        self._comm.send(packet.message, None, [packet.payload])
-        size = len(packet.payload) + len(json.dumps(packet.message))
-        self._stopped.wait(self._sharers() * max(1 / MESSAGES_PER_SECOND, size / BYTES_PER_SECOND))
+    def _send(self, *packets: Packet) -> None:
+        for packet in packets:
+            self._comm.send(packet.message, None, [packet.payload])
+            size = len(packet.payload) + len(json.dumps(packet.message))
+            self._stopped.wait(self._sharers() * max(1 / MESSAGES_PER_SECOND, size / BYTES_PER_SECOND))

@@ -80,6 +80,10 @@ def elements_of_report(page, recording, folder):
     page.goto(write_report(recording, folder / "run.html").as_uri())
     page.wait_for_selector(".deepseek-ready", state="attached")
     page.wait_for_selector("[data-testid=heatmap][data-columns='3']", state="attached")
+    for tab in page.locator("[role=tab]").all():
+        tab.click()
+    page.wait_for_selector("[data-testid=flow-row]", state="attached")
+    page.locator("[role=tab]").first.click()
     return page.locator("html").evaluate(ELEMENTS)
 
 
@@ -88,8 +92,11 @@ def test_names_in_the_report_are_text_in_every_theme(quiet, scheme, tmp_path):
     page = quiet(scheme)
     expected = elements_of_report(page, hostile.tame(PAYLOADS), tmp_path)
     assert elements_of_report(page, hostile.recording(PAYLOADS), tmp_path) == expected
+    page.click("[data-testid=tab-flow]")
+    page.wait_for_selector("[data-testid=flow-row]")
     shown = set(page.locator("[data-testid=flow-row] td:nth-child(2)").all_text_contents())
     assert shown >= {text for text in PAYLOADS if text.isprintable() and len(text) < 400}
+    page.click("[data-testid=tab-steps]")
     for metric in ("activation_ratio", "update_ratio", "absmax"):
         page.check(f"[data-testid=metric-{metric}]", force=True)
     sweep(page, stops=40)

@@ -95,7 +95,7 @@ def test_no_name_leaves_the_data_of_the_report():
     wild = report_html(hostile.recording(PAYLOADS))
     tame = report_html(hostile.tame(PAYLOADS))
     data = json.loads(re.search(r'id="deepseek-data">(.*?)</script>', wild, re.DOTALL)[1])
-    names = [layer["type"] for layer in data["message"]["layers"]]
+    names = [layer["type"] for layer in data["messages"][0]["message"]["layers"]]
     assert names == [well_formed(text if len(text) <= 400 else text[:399] + "…") for text in PAYLOADS]
     wild, tame = (re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL) for text in (wild, tame))
     assert elements(wild) == elements(tame)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from deepseek.inspector.graph.module_graph import Edge, ModuleGraph, Node
 from deepseek.inspector.record import Finding, Frame, Layout, Site, StepRecord
 from deepseek.inspector.recording import Overhead, Status
 from deepseek.kernels.summary.columns import COLUMNS
@@ -96,6 +97,20 @@ class SyntheticRecording:
 
     def summary(self) -> pd.DataFrame:
         raise NotImplementedError
+
+    def graph(self) -> ModuleGraph:
+        """One call of each module after the other, between an input and an output."""
+        modules = [site for site in self.sites if site.role == "module"]
+        nodes = [Node(0, "", self.title, "module", None, None, 0, None, "", 0)]
+        nodes += [Node(i, s.name, s.type, "module", 0, None, 0, None, "", 0) for i, s in enumerate(modules, 1)]
+        tensor = ((32, 10), "float32", 1280)
+        nodes.append(Node(len(nodes), "input.0", "Tensor", "input", 0, None, 0, *tensor))
+        for i, site in enumerate(modules, 1):
+            nodes.append(Node(len(nodes), site.name, site.type, "call", i, None, 0, *tensor))
+        nodes.append(Node(len(nodes), "output.0", "Tensor", "output", 0, None, 0, *tensor))
+        first = len(modules) + 1
+        edges = tuple(Edge(source, source + 1, *tensor) for source in range(first, len(nodes) - 1))
+        return ModuleGraph(tuple(nodes), edges, complete=True)
 
     def subscribe(self, listener: Callable[[Sequence[StepRecord]], None]) -> Callable[[], None]:
         self.listeners.append(listener)

@@ -60,7 +60,7 @@ def test_it_reads_without_a_program(html):
 
 def test_it_holds_the_whole_run(html):
     data = data_of(html)
-    assert data["message"]["header"]["step"] == 60
+    assert data["messages"][0]["message"]["header"]["step"] == 60
     assert data["setup"]["title"] == "DigitsCNN"
 
 
@@ -69,7 +69,7 @@ def test_names_stay_text(html):
     title = " ".join(SAMPLE)[:400]
     wild = report_html(recorded(45, blocks=8, rename=lambda name: f"{next(names)}.{name}", title=title))
     assert data_of(wild)["setup"]["title"] == title
-    layers = [layer["name"] for layer in data_of(wild)["message"]["layers"]]
+    layers = [layer["name"] for layer in data_of(wild)["messages"][0]["message"]["layers"]]
     assert all(any(layer.startswith(payload) for layer in layers) for payload in SAMPLE)
     wild, tame = (re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL) for text in (wild, html))
     for element in ("<script", "</script", "<img", "<svg", "<a ", "<!--"):

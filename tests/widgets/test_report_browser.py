@@ -37,11 +37,13 @@ def test_it_draws_the_run(open_report, scheme, artifacts):
     assert columns(page) == 120
     assert page.text_content("[data-testid=header-step]") == "120"
     assert page.get_attribute("[data-testid=deepseek-widget]", "data-theme") == scheme
-    assert page.locator("[data-testid=flow-row]").count() == 19
     assert page.locator("[data-testid=finding]").count() == 1
     assert not page.is_visible("#deepseek-summary")
     page.wait_for_timeout(500)
     page.screenshot(path=artifacts / f"report-{scheme}.png", full_page=True)
+    page.click("[data-testid=tab-flow]")
+    page.wait_for_selector("[data-testid=flow-row]")
+    assert page.locator("[data-testid=flow-row]").count() == 19
 
 
 def test_a_click_on_a_layer_shows_its_lines(open_report):
@@ -63,6 +65,9 @@ def test_the_keyboard_reaches_layers_and_metrics(open_report):
     assert page.is_checked("[data-testid=metric-activation_ratio]")
     page.select_option("[data-testid=layer-select]", label="head")
     page.wait_for_selector("[data-testid=layer-lines][data-layer='head']")
+    page.focus("[role=tab][aria-selected=true]")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("[data-testid=flow-row]")
     page.focus("[data-testid=flow-row]:nth-child(2) button")
     page.keyboard.press("Enter")
     page.wait_for_selector("[data-testid=layer-lines][data-layer='features.0.batchnorm2d']")

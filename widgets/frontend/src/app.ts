@@ -12,12 +12,18 @@ import { headerView } from "./views/header";
 import { heatmapView } from "./views/heatmap";
 import { layerView } from "./views/layer";
 import { lossView } from "./views/loss";
+import { type Tab, tabsView } from "./views/tabs";
 import type { Host, Selection, View } from "./views/view";
 
 /** Between two drawings of news: a drawing takes tens of milliseconds of a core that training may need. */
 const PAUSE_MS = 250;
 
 const NO_CONTROL = "These are saved figures: there is nothing to control.";
+
+const TABS: readonly [Tab, ...Tab[]] = [
+  { name: "steps", title: "Layers over steps", make: heatmapView },
+  { name: "flow", title: "Tensor flow", make: flowView },
+];
 
 /**
  * Draws everything into an element that is in the page; returns a function that takes it away again.
@@ -69,9 +75,8 @@ export async function mount(
       controlView(host, page),
       (page.append(columns), lossView(host, columns)),
       findingsView(host, columns),
-      heatmapView(host, page),
+      tabsView(host, page, TABS),
       layerView(host, page),
-      flowView(host, page),
     ])),
   );
 

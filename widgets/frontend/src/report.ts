@@ -6,17 +6,18 @@ import { Store } from "./store";
 
 interface Data {
   setup: unknown;
-  message: unknown;
-  payload: string;
+  messages: { message: unknown; payload: string }[];
 }
 
 async function main(): Promise<void> {
   const data = JSON.parse(document.getElementById("deepseek-data")?.textContent ?? "null") as Data;
   const root = document.getElementById("deepseek-live");
   if (root === null || !isSetup(data.setup)) return;
-  const bytes = Uint8Array.from(atob(data.payload), (letter) => letter.charCodeAt(0));
   const store = new Store();
-  store.receive(data.message, new DataView(bytes.buffer));
+  for (const { message, payload } of data.messages) {
+    const bytes = Uint8Array.from(atob(payload), (letter) => letter.charCodeAt(0));
+    store.receive(message, new DataView(bytes.buffer));
+  }
   const { Bokeh: bokeh } = window as unknown as { Bokeh: Bokeh };
   bokeh.set_log_level("error");
   await mount(root, bokeh, data.setup, store);

@@ -2,7 +2,8 @@
 import { inconsistency } from "./consistent";
 import { decodeArrays, joinColumns, lowerBound, type Matrix } from "./decode";
 import type { FindingInfo, FlowSite, Header, Layer, TensorLayout } from "./generated/messages";
-import { isIncrement, isSnapshot } from "./generated/validate";
+import { isGraph, isIncrement, isSnapshot } from "./generated/validate";
+import { type ModuleGraph, readGraph } from "./graph";
 
 export interface State {
   sequence: number;
@@ -18,6 +19,8 @@ export interface State {
   flowValues: Matrix;
   layouts: TensorLayout[];
   findings: FindingInfo[];
+  /** Null until one has arrived. */
+  graph: ModuleGraph | null;
 }
 
 const NOTHING: Matrix = { rows: 0, columns: 0, values: new Float32Array() };
@@ -28,6 +31,7 @@ export class Store {
   updates = 0;
   /** Messages that could not be read. */
   refused = 0;
+  #graph: ModuleGraph | null = null;
   #listeners = new Set<() => void>();
 
   /** Takes a message and never throws; one that is invalid, old or follows a gap changes nothing. */
@@ -63,6 +67,10 @@ export class Store {
   }
 
   #read(message: unknown, payload: DataView): State | null {
+    if (isGraph(message)) {
+      this.#graph = readGraph(message, decodeArrays(message.arrays, payload));
+      return this.state && { ...this.state, graph: this.#graph };
+    }
     if (isSnapshot(message)) {
       if (this.state !== null && message.sequence <= this.state.sequence) return null;
       const arrays = decodeArrays(message.arrays, payload);
@@ -75,6 +83,7 @@ export class Store {
         scalars: new Map(message.series.map((name, index) => [name, scalar(index)])),
         flowLayouts: asIntegers(arrays.get("flow_layouts")),
         flowValues: arrays.get("flow") ?? NOTHING,
+        graph: this.#graph,
       };
     }
     const state = this.state;

@@ -13,8 +13,12 @@ interface Traits extends Record<string, unknown> {
   bokeh_js: DataView | null;
   setup: unknown;
   snapshot: { message: unknown; payload: DataView } | null;
+  graph: { message: unknown; payload: DataView } | null;
   failure: string;
 }
+
+/** Traits that hold a message each. */
+const PACKETS = ["snapshot", "graph"] as const;
 
 interface Run {
   store: Store;
@@ -37,22 +41,22 @@ function initialize({ model }: { model: AnyModel<Traits> }): () => void {
       run.bokehSource = new TextDecoder().decode(source);
       model.set("bokeh_js", null);
     }
-    const snapshot = model.get("snapshot");
-    if (snapshot?.message) {
-      run.store.receive(snapshot.message, snapshot.payload);
-      model.set("snapshot", null);
+    for (const name of PACKETS) {
+      const packet = model.get(name);
+      if (!packet?.message) continue;
+      run.store.receive(packet.message, packet.payload);
+      model.set(name, null);
     }
   };
   const increment = (message: unknown, buffers?: DataView[]) => {
     run.store.receive(message, buffers?.[0] as DataView);
   };
   take();
-  model.on("change:snapshot", take);
-  model.on("change:bokeh_js", take);
+  const changes = ["bokeh_js" as const, ...PACKETS].map((name) => `change:${name}` as const);
+  for (const change of changes) model.on(change, take);
   model.on("msg:custom", increment);
   return () => {
-    model.off("change:snapshot", take);
-    model.off("change:bokeh_js", take);
+    for (const change of changes) model.off(change, take);
     model.off("msg:custom", increment);
     runs.delete(key);
   };

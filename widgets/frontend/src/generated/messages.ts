@@ -1,8 +1,8 @@
-// Generated from messages.schema.json by "npm run generate"; schema sha256: c58326262727be3c5cfe3750eef9c9d2a9d4a5d4d8e15939abbd0f98bf7416ba
+// Generated from messages.schema.json by "npm run generate"; schema sha256: 5f10f2cab6eb01abfae417270ad6f143d13bc00d8e32cb72b4a481eb495c9e96
 /**
  * Everything that travels from Python to the browser. Arrays follow as one binary payload.
  */
-export type Message = Setup | Snapshot | Increment;
+export type Message = Setup | Snapshot | Increment | Graph;
 export type Name = string;
 export type SessionKey = string;
 export type Text = string;
@@ -179,6 +179,26 @@ export interface Increment {
   findings: FindingInfo[];
   /**
    * @maxItems 64
+   */
+  arrays: ArrayInfo[];
+}
+/**
+ * The module graph, sent whenever it is new; nodes and edges are columns of arrays, -1 for none.
+ */
+export interface Graph {
+  type: "graph";
+  complete: boolean;
+  note: Text;
+  /**
+   * @maxItems 40000
+   */
+  texts: Name[];
+  /**
+   * @maxItems 80000
+   */
+  layouts: TensorLayout[];
+  /**
+   * @maxItems 2
    */
   arrays: ArrayInfo[];
 }

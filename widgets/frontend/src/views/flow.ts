@@ -11,14 +11,12 @@ const TEXT_COLUMNS = 4;
 
 export function flowView(host: Host, parent: HTMLElement): View {
   const body = h("tbody", {});
-  const summary = h("summary", {}, h("h3", {}, "Tensor flow"));
   const note = h("span", { class: "ds-note" });
-  summary.append(note);
   const heads = COLUMNS.map((name, i) => h("th", { scope: "col", class: i < TEXT_COLUMNS ? null : "ds-number" }, name));
   const table = h("table", {}, h("thead", {}, h("tr", {}, ...heads)), body);
   const scroll = h("div", { class: "ds-scroll", tabindex: 0, role: "region", "aria-label": "tensor flow" }, table);
-  const details = h("details", { open: true }, summary, scroll);
-  const element = h("section", { class: "ds-card ds-flow" }, details);
+  const head = h("div", { class: "ds-section-head" }, h("h3", {}, "Tensor flow"), note);
+  const element = h("section", { class: "ds-card ds-flow" }, head, scroll);
   let cells: HTMLTableCellElement[][] = [];
   let names = "";
 

@@ -1,4 +1,4 @@
-"use strict";(self.rspackChunkdeepseek_workbench=self.rspackChunkdeepseek_workbench||[]).push([[266],{924(e,t,r){var d=r(601),o=r.n(d),a=r(314),s=(r.n(a))()(o());s.push([e.id,`/* Colours: the notebook's where it has them, ours in the report. */
+"use strict";(self.rspackChunkdeepseek_workbench=self.rspackChunkdeepseek_workbench||[]).push([[266],{924(e,t,r){var d=r(601),o=r.n(d),a=r(933),s=(r.n(a))()(o());s.push([e.id,`/* Colours: the notebook's where it has them, ours in the report. */
 .deepseek-widget,
 .deepseek-notice {
   --ds-page: var(--jp-layout-color1, #ffffff);
@@ -379,6 +379,28 @@
   outline: 2px solid var(--ds-accent);
 }
 
+.ds-tablist {
+  display: flex;
+  gap: 4px;
+  padding: 0 16px;
+  border-bottom: 1px solid var(--ds-line);
+}
+
+.ds-tablist button {
+  padding: 7px 10px;
+  border: 0;
+  border-bottom: 2px solid transparent;
+  background: none;
+  color: var(--ds-text-soft);
+  cursor: pointer;
+}
+
+.ds-tablist button[aria-selected="true"] {
+  border-color: var(--ds-accent);
+  color: var(--ds-text);
+  font-weight: 600;
+}
+
 .ds-foot {
   display: flex;
   gap: 16px;
@@ -522,11 +544,6 @@
 }
 
 /* Tensor flow */
-.ds-flow summary h3 {
-  display: inline;
-  margin-right: 10px;
-}
-
 .ds-scroll {
   overflow: auto;
   max-height: 300px;
@@ -613,7 +630,7 @@
     margin-left: 0;
   }
 }
-`,""]),r.d(t,{},{A:s})},646(e,t,r){var d=r(601),o=r.n(d),a=r(314),s=r.n(a),n=r(924),i=s()(o());i.i(n.A),i.push([e.id,`.deepseek-panel {
+`,""]),r.d(t,{},{A:s})},646(e,t,r){var d=r(601),o=r.n(d),a=r(933),s=r.n(a),n=r(924),i=s()(o());i.i(n.A),i.push([e.id,`.deepseek-panel {
   overflow: hidden auto;
   min-width: 300px;
   background: var(--jp-layout-color1);
@@ -705,4 +722,4 @@
   padding: 0 8px;
   font-variant-numeric: tabular-nums;
 }
-`,""]),r.d(t,{},{A:i})},314(e){e.exports=function(e){var t=[];return t.toString=function(){return this.map(function(t){var r="",d=void 0!==t[5];return t[4]&&(r+="@supports (".concat(t[4],") {")),t[2]&&(r+="@media ".concat(t[2]," {")),d&&(r+="@layer".concat(t[5].length>0?" ".concat(t[5]):""," {")),r+=e(t),d&&(r+="}"),t[2]&&(r+="}"),t[4]&&(r+="}"),r}).join("")},t.i=function(e,r,d,o,a){"string"==typeof e&&(e=[[null,e,void 0]]);var s={};if(d)for(var n=0;n<this.length;n++){var i=this[n][0];null!=i&&(s[i]=!0)}for(var p=0;p<e.length;p++){var l=[].concat(e[p]);d&&s[l[0]]||(void 0!==a&&(void 0===l[5]||(l[1]="@layer".concat(l[5].length>0?" ".concat(l[5]):""," {").concat(l[1],"}")),l[5]=a),r&&(l[2]&&(l[1]="@media ".concat(l[2]," {").concat(l[1],"}")),l[2]=r),o&&(l[4]?(l[1]="@supports (".concat(l[4],") {").concat(l[1],"}"),l[4]=o):l[4]="".concat(o)),t.push(l))}},t}},601(e){e.exports=function(e){return e[1]}},665(e,t,r){r.r(t);var d=r(72),o=r.n(d),a=r(825),s=r.n(a),n=r(659),i=r.n(n),p=r(56),l=r.n(p),c=r(540),f=r.n(c),g=r(113),x=r.n(g),u=r(646),b={};b.styleTagTransform=x(),b.setAttributes=l(),b.insert=i().bind(null,"head"),b.domAPI=s(),b.insertStyleElement=f(),o()(u.A,b);let h=u.A&&u.A.locals?u.A.locals:void 0;r.d(t,{},{default:h})},72(e){var t=[];function r(e){for(var r=-1,d=0;d<t.length;d++)if(t[d].identifier===e){r=d;break}return r}function d(e,d){for(var o={},a=[],s=0;s<e.length;s++){var n=e[s],i=d.base?n[0]+d.base:n[0],p=o[i]||0,l="".concat(i," ").concat(p);o[i]=p+1;var c=r(l),f={css:n[1],media:n[2],sourceMap:n[3],supports:n[4],layer:n[5]};if(-1!==c)t[c].references++,t[c].updater(f);else{var g=function(e,t){var r=t.domAPI(t);return r.update(e),function(t){t?(t.css!==e.css||t.media!==e.media||t.sourceMap!==e.sourceMap||t.supports!==e.supports||t.layer!==e.layer)&&r.update(e=t):r.remove()}}(f,d);d.byIndex=s,t.splice(s,0,{identifier:l,updater:g,references:1})}a.push(l)}return a}e.exports=function(e,o){var a=d(e=e||[],o=o||{});return function(e){e=e||[];for(var s=0;s<a.length;s++){var n=r(a[s]);t[n].references--}for(var i=d(e,o),p=0;p<a.length;p++){var l=r(a[p]);0===t[l].references&&(t[l].updater(),t.splice(l,1))}a=i}}},659(e){var t={};e.exports=function(e,r){var d=function(e){if(void 0===t[e]){var r=document.querySelector(e);if(window.HTMLIFrameElement&&r instanceof window.HTMLIFrameElement)try{r=r.contentDocument.head}catch(e){r=null}t[e]=r}return t[e]}(e);if(!d)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");d.appendChild(r)}},540(e){e.exports=function(e){var t=document.createElement("style");return e.setAttributes(t,e.attributes),e.insert(t,e.options),t}},56(e,t,r){e.exports=function(e){var t=r.nc;t&&e.setAttribute("nonce",t)}},825(e){e.exports=function(e){if("u"<typeof document)return{update:function(){},remove:function(){}};var t=e.insertStyleElement(e);return{update:function(r){var d,o,a;d="",r.supports&&(d+="@supports (".concat(r.supports,") {")),r.media&&(d+="@media ".concat(r.media," {")),(o=void 0!==r.layer)&&(d+="@layer".concat(r.layer.length>0?" ".concat(r.layer):""," {")),d+=r.css,o&&(d+="}"),r.media&&(d+="}"),r.supports&&(d+="}"),(a=r.sourceMap)&&"u">typeof btoa&&(d+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(a))))," */")),e.styleTagTransform(d,t,e.options)},remove:function(){var e;null===(e=t).parentNode||e.parentNode.removeChild(e)}}}},113(e){e.exports=function(e,t){if(t.styleSheet)t.styleSheet.cssText=e;else{for(;t.firstChild;)t.removeChild(t.firstChild);t.appendChild(document.createTextNode(e))}}}}]);
+`,""]),r.d(t,{},{A:i})},933(e){e.exports=function(e){var t=[];return t.toString=function(){return this.map(function(t){var r="",d=void 0!==t[5];return t[4]&&(r+="@supports (".concat(t[4],") {")),t[2]&&(r+="@media ".concat(t[2]," {")),d&&(r+="@layer".concat(t[5].length>0?" ".concat(t[5]):""," {")),r+=e(t),d&&(r+="}"),t[2]&&(r+="}"),t[4]&&(r+="}"),r}).join("")},t.i=function(e,r,d,o,a){"string"==typeof e&&(e=[[null,e,void 0]]);var s={};if(d)for(var n=0;n<this.length;n++){var i=this[n][0];null!=i&&(s[i]=!0)}for(var p=0;p<e.length;p++){var l=[].concat(e[p]);d&&s[l[0]]||(void 0!==a&&(void 0===l[5]||(l[1]="@layer".concat(l[5].length>0?" ".concat(l[5]):""," {").concat(l[1],"}")),l[5]=a),r&&(l[2]&&(l[1]="@media ".concat(l[2]," {").concat(l[1],"}")),l[2]=r),o&&(l[4]?(l[1]="@supports (".concat(l[4],") {").concat(l[1],"}"),l[4]=o):l[4]="".concat(o)),t.push(l))}},t}},601(e){e.exports=function(e){return e[1]}},665(e,t,r){r.r(t);var d=r(72),o=r.n(d),a=r(825),s=r.n(a),n=r(659),i=r.n(n),p=r(56),l=r.n(p),c=r(540),f=r.n(c),g=r(113),x=r.n(g),u=r(646),b={};b.styleTagTransform=x(),b.setAttributes=l(),b.insert=i().bind(null,"head"),b.domAPI=s(),b.insertStyleElement=f(),o()(u.A,b);let h=u.A&&u.A.locals?u.A.locals:void 0;r.d(t,{},{default:h})},72(e){var t=[];function r(e){for(var r=-1,d=0;d<t.length;d++)if(t[d].identifier===e){r=d;break}return r}function d(e,d){for(var o={},a=[],s=0;s<e.length;s++){var n=e[s],i=d.base?n[0]+d.base:n[0],p=o[i]||0,l="".concat(i," ").concat(p);o[i]=p+1;var c=r(l),f={css:n[1],media:n[2],sourceMap:n[3],supports:n[4],layer:n[5]};if(-1!==c)t[c].references++,t[c].updater(f);else{var g=function(e,t){var r=t.domAPI(t);return r.update(e),function(t){t?(t.css!==e.css||t.media!==e.media||t.sourceMap!==e.sourceMap||t.supports!==e.supports||t.layer!==e.layer)&&r.update(e=t):r.remove()}}(f,d);d.byIndex=s,t.splice(s,0,{identifier:l,updater:g,references:1})}a.push(l)}return a}e.exports=function(e,o){var a=d(e=e||[],o=o||{});return function(e){e=e||[];for(var s=0;s<a.length;s++){var n=r(a[s]);t[n].references--}for(var i=d(e,o),p=0;p<a.length;p++){var l=r(a[p]);0===t[l].references&&(t[l].updater(),t.splice(l,1))}a=i}}},659(e){var t={};e.exports=function(e,r){var d=function(e){if(void 0===t[e]){var r=document.querySelector(e);if(window.HTMLIFrameElement&&r instanceof window.HTMLIFrameElement)try{r=r.contentDocument.head}catch(e){r=null}t[e]=r}return t[e]}(e);if(!d)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");d.appendChild(r)}},540(e){e.exports=function(e){var t=document.createElement("style");return e.setAttributes(t,e.attributes),e.insert(t,e.options),t}},56(e,t,r){e.exports=function(e){var t=r.nc;t&&e.setAttribute("nonce",t)}},825(e){e.exports=function(e){if("u"<typeof document)return{update:function(){},remove:function(){}};var t=e.insertStyleElement(e);return{update:function(r){var d,o,a;d="",r.supports&&(d+="@supports (".concat(r.supports,") {")),r.media&&(d+="@media ".concat(r.media," {")),(o=void 0!==r.layer)&&(d+="@layer".concat(r.layer.length>0?" ".concat(r.layer):""," {")),d+=r.css,o&&(d+="}"),r.media&&(d+="}"),r.supports&&(d+="}"),(a=r.sourceMap)&&"u">typeof btoa&&(d+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(a))))," */")),e.styleTagTransform(d,t,e.options)},remove:function(){var e;null===(e=t).parentNode||e.parentNode.removeChild(e)}}}},113(e){e.exports=function(e,t){if(t.styleSheet)t.styleSheet.cssText=e;else{for(;t.firstChild;)t.removeChild(t.firstChild);t.appendChild(document.createTextNode(e))}}}}]);
