@@ -3,6 +3,7 @@
 import base64
 import os
 from pathlib import Path
+from typing import Any
 
 from deepseek.inspector.recording import Recording
 from deepseek.widgets.graph_message import graph_packet
@@ -40,13 +41,23 @@ def report_html(recording: Recording) -> str:
         title=recording.title,
         style=static("widget.css"),
         summary=static_html(recording, history),
-        data={
-            "setup": setup_message(recording),
-            "messages": [
-                {"message": packet.message, "payload": base64.b64encode(packet.payload).decode()}
-                for packet in (history.snapshot(recording.status), graph_packet(recording.graph()))
-            ],
-        },
+        data=run_data(recording, history),
         bokeh=bokeh_js(),
         script=static("report.js"),
     )
+
+
+def run_data(recording: Recording, history: History) -> dict[str, Any]:
+    """Return what the views need of a recording, as JSON holds it: the setup and messages with Base64 payloads.
+
+    Args:
+        recording: A live session or an opened run.
+        history: Holds the recording's steps.
+    """
+    packets = (history.snapshot(recording.status), graph_packet(recording.graph()))
+    return {
+        "setup": setup_message(recording),
+        "messages": [
+            {"message": packet.message, "payload": base64.b64encode(packet.payload).decode()} for packet in packets
+        ],
+    }
