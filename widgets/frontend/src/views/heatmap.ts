@@ -1,15 +1,12 @@
 // Layer x step as colours; a row is a layer and can be chosen.
-import { embed, image, named, plainText, type PointEvent } from "../bokeh";
+import { embed, image, named, type PointEvent } from "../bokeh";
 import { h, setText } from "../dom";
-import { formatInteger, formatNumber, layerLabel, shorten } from "../format";
+import { formatInteger, formatNumber, layerLabel } from "../format";
 import type { MetricInfo } from "../generated/messages";
 import { colourRange, toGrid, type Grid } from "../grid";
 import type { State } from "../store";
+import { showRows } from "./rows";
 import { chartItem, type Host, type View } from "./view";
-
-const LABEL_LENGTH = 26;
-const AXES_HEIGHT = 48;
-const LABEL_HEIGHT = 13;
 
 export async function heatmapView(host: Host, parent: HTMLElement): Promise<View> {
   const label = "The chosen metric of every layer over steps, as colours";
@@ -27,10 +24,7 @@ export async function heatmapView(host: Host, parent: HTMLElement): Promise<View
   const chart = await embed(host.bokeh, chartItem(host.setup, "heatmap"), plot);
   const source = named(chart, "heatmap");
   const chosen = named(chart, "chosen");
-  const figure = chart.figure as unknown as Record<"x_range" | "y_range", Record<string, number>> & {
-    left: Record<string, unknown>[];
-    height: number;
-  };
+  const range = chart.figure["x_range"] as Record<string, number>;
   let shown: { grid: Grid; state: State; metric: MetricInfo; rows: number[] } | null = null;
   let labels = "";
 
@@ -68,18 +62,7 @@ export async function heatmapView(host: Host, parent: HTMLElement): Promise<View
     const names = rows.map((row) => layerLabel(state.layers[row]!));
     if (names.join("\n") === labels) return;
     labels = names.join("\n");
-    const rowHeight = Math.min(22, Math.max(9, 440 / Math.max(1, rows.length)));
-    figure.height = Math.round(Math.min(560, Math.max(150, rows.length * rowHeight)) + AXES_HEIGHT);
-    const every = Math.max(1, Math.ceil((LABEL_HEIGHT * rows.length) / (figure.height - AXES_HEIGHT)));
-    const ticks = rows.map((_, index) => index).filter((index) => index % every === 0);
-    const axis = figure.left[0]!;
-    (axis["ticker"] as Record<string, unknown>)["ticks"] = ticks.map((index) => index + 0.5);
-    axis["major_label_overrides"] = new Map(
-      ticks.map((index) => [index + 0.5, plainText(host.bokeh, shorten(names[index]!, LABEL_LENGTH))]),
-    );
-    // A range that grows downwards puts the first layer on top.
-    figure.y_range["start"] = Math.max(1, rows.length);
-    figure.y_range["end"] = 0;
+    showRows(host.bokeh, chart.figure, names);
   }
 
   return {
@@ -92,8 +75,8 @@ export async function heatmapView(host: Host, parent: HTMLElement): Promise<View
       shown = { grid, state, metric, rows };
       showLabels(state, rows);
       showScale(chart, metric, colourRange(grid.values, metric.scale));
-      figure.x_range["start"] = grid.start;
-      figure.x_range["end"] = grid.start + grid.span;
+      range["start"] = grid.start;
+      range["end"] = grid.start + grid.span;
       const empty = grid.rows === 0 || matrix.columns === 0;
       plot.hidden = empty;
       none.hidden = !empty;
