@@ -1,6 +1,6 @@
 """A run file, opened: the same read-only surface as the live session that wrote it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 class Viewer(Protocol):
     """Shows recordings; the front door supplies it, so that this room needs to know nothing of widgets."""
+
+    def let_in(self) -> Callable[[], None] | None:
+        """Let browsers reach the sessions; return what is to be called between steps where they are not heard else."""
 
     def widget(self, recording: Recording) -> Any:
         """Return the interactive view."""

@@ -109,6 +109,8 @@ class Session(Viewable):
         self._run: Run | None = None
         self._closed = False
         self._steps.attach(model, optimizers)
+        if viewer is not None:
+            self._recorder.guard("letting browsers in", lambda: self._control.hear(viewer.let_in()))
         atexit.register(self.close)
         _living.append(self)
 

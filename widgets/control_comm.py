@@ -8,10 +8,12 @@ which the session obeys between two steps.
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 from comm import create_comm
 from comm.base_comm import BaseComm
@@ -21,10 +23,12 @@ from deepseek.inspector import Session
 from deepseek.inspector.control.commands import parse
 from deepseek.inspector.session import living_sessions
 from deepseek.text import printable
-from deepseek.widgets.live import bokeh_js
 from deepseek.widgets.messages import long_text, validator
 from deepseek.widgets.request_types import Answer, SessionInfo, SessionsReply
-from deepseek.widgets.stream import Stream
+from deepseek.widgets.shell_queue import look_at_boundaries
+
+if TYPE_CHECKING:
+    from deepseek.widgets.stream import Stream
 
 log = logging.getLogger("deepseek")
 
@@ -44,11 +48,19 @@ _REQUESTS = {
 }
 
 
-def register(shell: Any) -> None:
-    """Let the browsers of a Jupyter kernel reach its sessions; nothing happens where there is no Jupyter kernel."""
-    comms = getattr(getattr(shell, "kernel", None), "comm_manager", None)
-    if comms is not None and TARGET not in comms.targets:
+def register(shell: Any) -> Callable[[], None] | None:
+    """Let the browsers of a Jupyter kernel reach its sessions; nothing happens where there is no Jupyter kernel.
+
+    Returns:
+        What is to be called between the steps of a training where no subshell hears the browsers; None otherwise.
+    """
+    kernel = getattr(shell, "kernel", None)
+    comms = getattr(kernel, "comm_manager", None)
+    if comms is None:
+        return None
+    if TARGET not in comms.targets:
         comms.register_target(TARGET, ControlServer(comms).open)
+    return look_at_boundaries(kernel, TARGET)
 
 
 class ControlServer:
@@ -72,6 +84,8 @@ class ControlServer:
 
     def open(self, comm: BaseComm, _message: Any) -> None:
         """Take a comm that a browser has opened."""
+        # It will soon want figures, and Bokeh takes a second to load: nothing for a training that nobody follows.
+        Thread(target=import_module, args=("deepseek.widgets.stream",), name="deepseek-loading", daemon=True).start()
         # Not `on_msg`: it tells the shell that a cell begins and ends, and matplotlib would then show, in the midst of
         # the user's cell, the figures that this cell is still drawing.
         comm.handle_msg = partial(self.receive, comm)  # type: ignore[method-assign]
@@ -114,6 +128,9 @@ class ControlServer:
             self._streams.pop(request["stream"])[1].stop()
 
     def _follow(self, comm: BaseComm, session: Session, name: str, bokeh: bool) -> None:
+        from deepseek.widgets.live import bokeh_js
+        from deepseek.widgets.stream import Stream
+
         if len(self._streams) >= MAX_STREAMS:
             raise DeepseekError(
                 f"{MAX_STREAMS} views follow sessions of this Jupyter kernel already: close one of them."

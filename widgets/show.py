@@ -10,6 +10,7 @@ from deepseek.widgets import control_comm
 from deepseek.widgets.feed import GROWING
 from deepseek.widgets.history import History
 from deepseek.widgets.live import LiveWidget
+from deepseek.widgets.shell import notebook_shell
 from deepseek.widgets.static_picture import static_html, static_text
 
 log = logging.getLogger("deepseek")
@@ -31,7 +32,7 @@ def show(recording: Recording) -> LiveWidget | None:
     Returns:
         The widget, or None where nothing could show it.
     """
-    shell = _notebook_shell()
+    shell = notebook_shell()
     if shell is None:
         sys.stdout.write(static_text(recording) + "\n")
         return None
@@ -100,13 +101,6 @@ def _display(bundle: dict[str, Any], **options: Any) -> Any:
     from IPython.display import display
 
     return display(bundle, raw=True, **options)
-
-
-def _notebook_shell() -> Any:
-    """The interactive shell of a Jupyter kernel, or None in scripts and terminals."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell if hasattr(shell, "kernel") else None
 
 
 def _has_front_end(shell: Any) -> bool:

@@ -1,7 +1,10 @@
 """How recordings are shown; the inspector is handed one, because it must not know the widgets."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from deepseek.widgets.shell import notebook_shell
 
 if TYPE_CHECKING:
     from deepseek.inspector.comparison import Comparison
@@ -11,6 +14,19 @@ if TYPE_CHECKING:
 
 class Viewer:
     """Shows a recording in a notebook or writes it to a report; loads Bokeh and anywidget at first use."""
+
+    def let_in(self) -> Callable[[], None] | None:
+        """Let the browsers of a Jupyter kernel reach its sessions; a script pays nothing for it.
+
+        Returns:
+            What is to be called between steps, where the Jupyter kernel has no subshells to hear them with.
+        """
+        shell = notebook_shell()
+        if shell is None:
+            return None
+        from deepseek.widgets import control_comm
+
+        return control_comm.register(shell)
 
     def widget(self, recording: "Recording") -> "LiveWidget":
         """Return the live widget of ``recording``."""

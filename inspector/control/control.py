@@ -38,6 +38,8 @@ MAX_WAITING = 100
 _MAX_WHO = 100
 _LOOK_S = 0.25
 """So often a paused thread looks whether the program has ended around it."""
+_HEAR_S = 0.05
+"""So often it listens, where commands come in only when asked for."""
 
 
 class Training(Protocol):
@@ -100,11 +102,17 @@ class Control:
         self._reason = ""
         self._applying = False
         self._closed = False
+        self._listen: Callable[[], None] | None = None
         self._clips: list[Any] = []
 
     def follow(self, training: Training) -> None:
         """Begin to apply commands to a training."""
         self._training = training
+
+    def hear(self, listen: Callable[[], None] | None) -> None:
+        """Have ``listen`` called between steps and in pauses, by the thread that trains; it may submit commands."""
+        self._listen = listen
+        self.pending = self.pending or listen is not None
 
     def submit(self, command: Command, who: str) -> None:
         """Take a command from any thread; from the one that trains, between steps, it takes effect at once.
@@ -113,7 +121,7 @@ class Control:
             DeepseekError: The session is closed, too many commands wait, or a condition cannot be read.
             TrainingStopped: The command was ``Stop`` and took effect at once.
         """
-        here = threading.get_ident() == self.thread
+        here = threading.get_ident() == self.thread and not self._applying
         if isinstance(command, Pause) and here and not command.reason:
             command = replace(command, reason="asked for by the thread that trains")
         with self._changed:
@@ -127,7 +135,7 @@ class Control:
             self.pending = True
             self._changed.notify_all()
         training = self._training
-        at_once = here and not self._applying and not isinstance(command, Pause)
+        at_once = here and not isinstance(command, Pause)
         if at_once and training is not None and not training.in_progress:
             self._finish(self._apply_waiting)
 
@@ -164,7 +172,7 @@ class Control:
         finally:
             self._applying = False
             with self._changed:
-                self.pending = bool(self._orders) or self._passes is not None
+                self.pending = bool(self._orders) or self._passes is not None or self._listen is not None
 
     def _obey(self) -> None:
         self._apply_waiting()
@@ -179,7 +187,7 @@ class Control:
             self._say_paused()
             while self._passes == 0 and not self._is_over():
                 with self._changed:
-                    self._changed.wait_for(lambda: self._orders or self._closed, _LOOK_S)
+                    self._changed.wait_for(lambda: self._orders or self._closed, _HEAR_S if self._listen else _LOOK_S)
                 self._apply_waiting()
         except BaseException:
             self._passes = None
@@ -197,6 +205,8 @@ class Control:
         return over
 
     def _apply_waiting(self) -> None:
+        if self._listen is not None:
+            self._recorder.guard("listening for commands", self._listen)
         while True:
             try:
                 order = self._orders.popleft()
