@@ -47,9 +47,9 @@ const PATIENCE_MS = 5000;
 const SIGN_OF_LIFE_MS = 30_000;
 
 const OLD_FRONT_END =
-  "Controls need a front end that reaches a Jupyter kernel while it runs a cell: pip install -U jupyterlab, then reload the page.";
+  "The Jupyter kernel did not answer. A front end that reaches it while it runs a cell helps: pip install -U jupyterlab, then reload the page.";
 const OLD_KERNEL =
-  "Controls need a Jupyter kernel that answers while it runs a cell: pip install -U ipykernel, then restart the kernel.";
+  "The Jupyter kernel answers between cells and between training steps only: pip install -U ipykernel, then restart the kernel.";
 const NO_ANSWER = "The Jupyter kernel did not answer: if it is not just busy, run %load_ext deepseek in it.";
 
 /** Speaks with the sessions of one Jupyter kernel; a failed request rejects with an `Error` whose message is for the user. */
@@ -135,8 +135,8 @@ export class Control {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const reply = new Promise<Reply>((resolve, reject) => {
       this.#waiting.set(id, resolve);
-      timer = setTimeout(() => reject(new Error(NO_ANSWER)), PATIENCE_MS);
-      this.#opened().then((comm) => comm.send({ ...request, id })).catch(reject);
+      timer = setTimeout(() => reject(new Error(this.#silence)), PATIENCE_MS);
+      this.#opened().then((comm) => this.#sent(comm.send({ ...request, id }))).catch(reject);
     });
     try {
       const { error, ...rest } = await reply;
@@ -159,19 +159,30 @@ export class Control {
 
   async #open(): Promise<Comm> {
     await this.#kernel.info;
-    const { supportsSubshells } = this.#kernel;
-    if (!supportsSubshells) throw new Error(supportsSubshells === false ? OLD_KERNEL : OLD_FRONT_END);
     const comm = this.#kernel.createComm(CONTROL);
-    setSubshells(comm, "perCommTarget");
-    await comm.subshellStarted;
+    // Without subshells the session itself looks for requests between two steps.
+    setSubshells(comm, this.#kernel.supportsSubshells ? "perCommTarget" : "disabled");
+    if (this.#kernel.supportsSubshells) await comm.subshellStarted;
     comm.onMsg = ({ content: { data } }) => {
       if (isAnswer(data) || isSessionsReply(data)) this.#waiting.get(data.id)?.(data);
     };
     comm.onClose = () => {
-      for (const answer of this.#waiting.values()) answer({ error: NO_ANSWER });
+      for (const answer of this.#waiting.values()) answer({ error: this.#silence });
     };
-    comm.open();
+    this.#sent(comm.open());
     return comm;
+  }
+
+  /** Why there may be no answer. */
+  get #silence(): string {
+    const { supportsSubshells } = this.#kernel;
+    if (supportsSubshells === undefined) return OLD_FRONT_END;
+    return supportsSubshells ? NO_ANSWER : OLD_KERNEL;
+  }
+
+  /** A Jupyter kernel without subshells never tells that it is done with a message: nothing need wait for it. */
+  #sent(future: unknown): void {
+    if (!this.#kernel.supportsSubshells) (future as { dispose?(): void } | undefined)?.dispose?.();
   }
 }
 

@@ -66,10 +66,15 @@ describe("a control", () => {
   it.each([
     ["the front end knows no subshells", undefined, "jupyterlab"],
     ["the Jupyter kernel has no subshells", false, "ipykernel"],
-  ])("says what to install where %s", async (_, supports, remedy) => {
+  ])("asks without a subshell where %s, and says what to install if no answer comes", async (_, supports, remedy) => {
     const kernel = kernelThat(answering, supports);
-    await expect(Control.connect(kernel).sessions()).rejects.toThrow(`pip install -U ${remedy}`);
-    expect(kernel.comms).toEqual([]);
+    expect(await Control.connect(kernel).sessions()).toEqual([SESSION]);
+    expect(kernel.comms.map(({ commsOverSubshells }) => commsOverSubshells)).toEqual(["disabled"]);
+    const asked = expect(Control.connect(kernelThat(() => undefined, supports)).sessions()).rejects.toThrow(
+      `pip install -U ${remedy}`,
+    );
+    await vi.advanceTimersByTimeAsync(6000);
+    await asked;
   });
 
   it("rejects with the sentence of a refusal", async () => {

@@ -51,8 +51,8 @@ export function advice(absence: Absence, trans: TranslationBundle): Advice {
       };
     case "no-subshell":
       return {
-        title: trans.__("This Jupyter kernel answers between cells only"),
-        text: trans.__("It is too old to answer while a cell runs. Install this, and restart it:"),
+        title: trans.__("This Jupyter kernel does not answer while it runs a cell"),
+        text: trans.__("It answers between cells and between the steps of a watched training. For more, install this and restart it:"),
         code: "%pip install 'ipykernel>=7'",
       };
     case "no-deepseek":

@@ -100,7 +100,8 @@ export class KernelWatch {
       const absence = await this.#follow(era);
       if (era === this.#era) this.#found(absence, POLL_MS);
     } catch {
-      if (era === this.#era) this.#found("no-deepseek", Math.min(2 * this.#pause, REFUSED_MS));
+      const absence = this.kernel.supportsSubshells || !this.#busy ? "no-deepseek" : "no-subshell";
+      if (era === this.#era) this.#found(absence, Math.min(2 * this.#pause, REFUSED_MS));
     } finally {
       this.#looking = false;
     }
@@ -119,7 +120,6 @@ export class KernelWatch {
     const language = (await this.kernel.spec)?.language;
     if (language !== undefined && language !== "python") return "other-language";
     await acquaint(this.kernel);
-    if (!this.kernel.supportsSubshells) return "no-subshell";
     const sessions = await this.#control.sessions();
     if (era !== this.#era) return "connecting";
     this.sessions = sessions;
