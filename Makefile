@@ -111,8 +111,10 @@ $(VENV)/torch.stamp: $(VENV)/created.stamp constraints.txt
 	$(PIP) torch
 	touch $@
 
-# An editable install leaves data files out: JupyterLab finds the panel through a link.
-LINK = ln -sfn ../../../../$(LABEXTENSION)/prebuilt $(VENV)/share/jupyter/labextensions/deepseek-workbench
+# An editable install leaves data files out: JupyterLab and its server find their extensions through links.
+LINK = mkdir -p $(VENV)/etc/jupyter/jupyter_server_config.d && \
+	ln -sfn ../../../../$(LABEXTENSION)/prebuilt $(VENV)/share/jupyter/labextensions/deepseek-workbench && \
+	ln -sfn ../../../../widgets/server/deepseek-workbench.json $(VENV)/etc/jupyter/jupyter_server_config.d/
 
 $(VENV)/lab.stamp: $(VENV)/torch.stamp $(INSTALL_INPUTS)
 	$(PIP) -e '.[lab]'

@@ -74,10 +74,11 @@ def test_the_wheel_holds_every_module_and_data_file(built: Path):
     assert ours == {name for name in expected if name.endswith(".py")}
 
 
-def test_the_wheel_installs_the_panel_where_jupyterlab_looks_for_it(built: Path):
+def test_the_wheel_installs_panel_and_server_extension_where_jupyter_looks_for_them(built: Path):
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         names = {name.partition(".data/data/")[2] for name in wheel.namelist()} - {""}
-    assert names == {str(INSTALLED / path) for path in prebuilt()}
+    config = "etc/jupyter/jupyter_server_config.d/deepseek-workbench.json"
+    assert names == {config, *(str(INSTALLED / path) for path in prebuilt())}
     assert {str(INSTALLED / "install.json"), str(INSTALLED / "package.json")} <= names
 
 
