@@ -1,6 +1,5 @@
 """What an explanation consists of, whatever method made it."""
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepseek.errors import DeepseekError
+from deepseek.explain.saved import explained, read, write
 from deepseek.text import printable
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 Arrays = dict[str, Array]
 
 MAGIC = b"deepseek-attribution-1\n"
-"""A file begins with this; the length of a text in JSON follows, the text, and the arrays as little-endian float64."""
+"""What a file begins with."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -158,18 +158,8 @@ class Attribution:
             arrays[f"data/{place}"] = self.data_by_input[name]
             if self.std_error_by_input is not None:
                 arrays[f"std_error/{place}"] = self.std_error_by_input[name]
-        shapes = {name: array.shape for name, array in arrays.items()}
-        about = {name: getattr(self, name) for name in _PLAIN} | {"inputs": names, "shapes": shapes}
-        text = json.dumps(about).encode()
-        numbers = b"".join(np.asarray(array, "<f8").tobytes() for array in arrays.values())
-        try:
-            target = Path(path).expanduser().absolute()
-            target.write_bytes(MAGIC + len(text).to_bytes(8, "little") + text + numbers)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise DeepseekError(
-                f"Expected a path where the attribution can be written, got {os.fspath(path)[:500]}: {error}"
-            ) from error
-        return target
+        about = {name: getattr(self, name) for name in _PLAIN} | {"inputs": names}
+        return write(path, MAGIC, about, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Attribution":
@@ -178,12 +168,8 @@ class Attribution:
         Raises:
             DeepseekError: The file is missing, foreign, damaged or too large.
         """
-        try:
-            return _assembled(*_read(Path(path).expanduser()))
-        except _UNREADABLE as error:
-            raise DeepseekError(
-                f"Expected a file written by Attribution.save, got {os.fspath(path)[:500]}: {error}"
-            ) from error
+        with explained(path, "Attribution.save"):
+            return _assembled(*read(path, MAGIC))
 
 
 _PLAIN = (
@@ -198,31 +184,8 @@ _PLAIN = (
 )
 
 
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, RuntimeError)
-"""What reading a file raises that nobody has written with ``save``."""
-
-
 def _only(arrays: Mapping[str, Array]) -> Any:
     return next(iter(arrays.values())) if len(arrays) == 1 else dict(arrays)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
-    """Read the text and the arrays of a file, which take no more memory than the file is long."""
-    content = path.read_bytes()
-    if not content.startswith(MAGIC):
-        raise ValueError("it does not begin as such a file does")
-    start = len(MAGIC) + 8
-    end = start + int.from_bytes(content[len(MAGIC) : start], "little")
-    about = json.loads(content[start:end])
-    shapes = {str(name): tuple(map(int, shape)) for name, shape in about.pop("shapes").items()}
-    numbers = np.frombuffer(content[end:], "<f8")
-    if sum(map(math.prod, shapes.values())) != len(numbers) or any(size < 0 for s in shapes.values() for size in s):
-        raise ValueError("its numbers do not fit their shapes")
-    arrays, start = {}, 0
-    for name, shape in shapes.items():
-        arrays[name] = numbers[start : start + math.prod(shape)].reshape(shape).astype(float)
-        start += math.prod(shape)
-    return about, arrays
 
 
 def _assembled(about: dict[str, Any], arrays: Arrays) -> Attribution:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
@@ -31,11 +32,9 @@ class Call:
         model: The model.
         rows: Number of rows, ``B``.
         tensors: The tensors with a row for each sample, ``[B, ...]``, by name.
-        explained: Names of the tensors whose elements are features: those of floating point; without any, the token
-            ids ``input_ids``, or the only tensor there is.
 
     Raises:
-        DeepseekError: There is no tensor, no row, or nothing that could be explained.
+        DeepseekError: There is no tensor or no row.
     """
 
     def __init__(self, model: nn.Module, inputs: Inputs) -> None:
@@ -46,7 +45,6 @@ class Call:
         self._arguments = _named(inputs)
         self.rows = _rows(self._arguments)
         self.tensors = {name: value for name, value in self._arguments.items() if self._is_per_row(value)}
-        self.explained = self._choose()
 
     def __call__(self, rows: Tensor | None = None, replaced: Mapping[str, Tensor] | None = None) -> Any:
         """Call the model.
@@ -67,7 +65,15 @@ class Call:
     def _is_per_row(self, value: Any) -> bool:
         return isinstance(value, Tensor) and value.dim() > 0 and len(value) == self.rows
 
-    def _choose(self) -> tuple[str, ...]:
+    @cached_property
+    def explained(self) -> tuple[str, ...]:
+        """Names of the tensors whose elements are features.
+
+        Those of floating point; without any, the token ids ``input_ids``, or the only tensor there is.
+
+        Raises:
+            DeepseekError: Nothing could be explained.
+        """
         floating = tuple(name for name, tensor in self.tensors.items() if tensor.is_floating_point())
         if floating:
             return floating

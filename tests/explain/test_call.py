@@ -56,7 +56,7 @@ def test_token_ids_are_explained_where_nothing_else_can_be():
     ids = torch.ones(2, 3, dtype=torch.long)
     assert Call(Tagger(), {"input_ids": ids, "attention_mask": ids}).explained == ("input_ids",)
     with pytest.raises(DeepseekError, match="floating-point"):
-        Call(Tagger(), {"ids": ids, "attention_mask": ids})
+        Call(Tagger(), {"ids": ids, "attention_mask": ids}).explained  # noqa: B018
 
 
 @pytest.mark.parametrize("inputs", [[A], "text", {}, (3,), {"a": torch.empty(0, 2)}, torch.tensor(1.0)])
