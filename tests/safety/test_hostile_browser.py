@@ -83,6 +83,10 @@ def elements_of_report(page, recording, folder):
     for tab in page.locator("[role=tab]").all():
         tab.click()
     page.wait_for_selector("[data-testid=flow-row]", state="attached")
+    page.click("[data-testid=tab-compare]")
+    page.wait_for_selector("[data-testid=compare-plots][data-layers]")
+    page.click("[data-testid=compare-table] summary")
+    page.wait_for_selector("[data-testid=compare-row]")
     page.locator("[role=tab]").first.click()
     return page.locator("html").evaluate(ELEMENTS)
 

@@ -33,14 +33,19 @@ NONFINITE_COLOR = "#e5484d"
 """Cells of steps in which NaN or infinities were measured."""
 
 LINE_COLOR = "#3e7bfa"
+OTHER_COLOR = "#e8590c"
+EQUAL_COLOR = "#8b95a1"
+"""Stands for equal values, and for the border of what counts as different."""
 CHOSEN_COLOR = "#ff4d6d"
 
 
 @cache
 def charts() -> list[Chart]:
-    """Every chart as a message holds it: ``loss``, ``heatmap`` and ``layer/<metric>``."""
+    """Every chart as a message holds it: ``loss``, ``heatmap``, ``layer/<metric>`` and ``compare/...``."""
     figures = {"loss": loss_figure(), "heatmap": heatmap_figure()}
     figures |= {f"layer/{metric.name}": layer_figure(metric) for metric in METRICS}
+    figures |= {f"compare/{scale}": both_steps_figure(scale) for scale in ("log", "linear")}
+    figures["compare/change"] = change_figure()
     return [{"name": name, "item": item(plot)} for name, plot in figures.items()]
 
 
@@ -67,16 +72,9 @@ def heatmap_figure() -> figure:
         colors.name = f"{scale}_colors"
         plot.image("image", "x", "y", "dw", "dh", source=source, color_mapper=colors, name=f"{scale}_image")
         plot.add_layout(_color_bar(scale, colors), "right")
-    plot.add_layout(
-        BoxAnnotation(
-            name="chosen", fill_color=None, line_color=CHOSEN_COLOR, line_alpha=1, line_width=2, visible=False
-        ),
-        "center",
-    )
-    plot.yaxis.ticker = FixedTicker(ticks=[])
+    _rows_of_layers(plot)
     plot.xaxis.axis_label = "step"
     plot.grid.visible = False
-    plot.yaxis.major_tick_line_color = None
     return plot
 
 
@@ -95,6 +93,71 @@ def layer_figure(metric: Metric) -> figure:
     else:
         plot.yaxis.ticker = FixedTicker(ticks=[], name="ticks")
     return plot
+
+
+def both_steps_figure(scale: str) -> figure:
+    """One metric of every layer at two steps, a row a layer; the browser names the metric."""
+    plot = plain_figure(height=320, y_range=Range1d(1, 0), x_axis_type=scale)
+    plot.title = "Both steps"
+    source = ColumnDataSource({"depth": [], "a": [], "b": []}, name="values")
+    for side in ("a", "b"):
+        pair_line(plot, side, "depth", source, side.upper())
+    _numbers_below(plot)
+    if scale == "log":
+        plot.xaxis.ticker = FixedTicker(ticks=[], name="ticks")
+    legend_above(plot)
+    _rows_of_layers(plot)
+    return plot
+
+
+def change_figure() -> figure:
+    """How far each layer's value in B is from that in A, a bar a layer, and what counts as a change."""
+    plot = plain_figure(height=320, y_range=Range1d(1, 0))
+    plot.title = "Change from A to B"
+    source = ColumnDataSource({"depth": [], "change": []}, name="changes")
+    plot.hbar("depth", right="change", height=0.7, source=source, color=LINE_COLOR, legend_label="change")
+    limits = ColumnDataSource({"limit": []}, name="limits")
+    plot.vspan("limit", source=limits, line_color=EQUAL_COLOR, line_dash="dashed", legend_label="threshold")
+    _numbers_below(plot)
+    legend_above(plot)
+    _rows_of_layers(plot)
+    return plot
+
+
+def _numbers_below(plot: figure) -> None:
+    """Give the horizontal axis to numbers, where other charts have steps."""
+    plot.xaxis.formatter = BasicTickFormatter()
+    plot.xaxis.ticker = BasicTicker(desired_num_ticks=5)
+
+
+def _rows_of_layers(plot: figure) -> None:
+    """Give the vertical axis to layers, which the browser names, with a frame around the chosen one."""
+    plot.add_layout(
+        BoxAnnotation(
+            name="chosen", fill_color=None, line_color=CHOSEN_COLOR, line_alpha=1, line_width=2, visible=False
+        ),
+        "center",
+    )
+    plot.yaxis.ticker = FixedTicker(ticks=[])
+    plot.yaxis.major_tick_line_color = None
+    plot.ygrid.visible = False
+
+
+def pair_line(plot: figure, x: str, y: str, source: ColumnDataSource, side: str, *, dots: bool = True) -> None:
+    """Draw one of two that are compared; they differ in colour, dash and marker."""
+    color, dash, marker = (LINE_COLOR, "solid", "circle") if side == "A" else (OTHER_COLOR, "dashed", "square")
+    plot.line(x, y, source=source, line_color=color, line_dash=dash, line_width=1.8, legend_label=side)
+    if dots:
+        plot.scatter(x, y, source=source, color=color, size=6, marker=marker, legend_label=side)
+
+
+def legend_above(plot: figure) -> None:
+    """Put the legend in a line above the plot."""
+    plot.legend.background_fill_alpha = 0
+    plot.legend.border_line_color = None
+    plot.legend.orientation = "horizontal"
+    plot.legend.margin, plot.legend.padding, plot.legend.spacing = 4, 4, 14
+    plot.add_layout(plot.legend[0], "above")
 
 
 def plain_figure(**options: Any) -> figure:

@@ -30,11 +30,16 @@ from deepseek.widgets.comparison_grid import (
     shown_step,
     site_labels,
 )
-from deepseek.widgets.views.charts import LINE_COLOR, NONFINITE_COLOR, color_bar, item, plain_figure
-
-OTHER_COLOR = "#e8590c"
-EQUAL_COLOR = "#8b95a1"
-"""Cells whose values are equal, or differ by less than the scale shows."""
+from deepseek.widgets.views.charts import (
+    EQUAL_COLOR,
+    LINE_COLOR,
+    NONFINITE_COLOR,
+    color_bar,
+    item,
+    legend_above,
+    pair_line,
+    plain_figure,
+)
 
 CELLS = 100_000
 MOST_COLUMNS, FEWEST_COLUMNS = 512, 64
@@ -107,8 +112,8 @@ def values_figure(comparison: Comparison) -> figure | None:
         return None
     positive = all(_all_positive(np.asarray(source.data[side])) for side in "ab")
     plot = plain_figure(height=240, y_axis_type="log" if positive else "linear")
-    _line(plot, "depth", "a", source, "A")
-    _line(plot, "depth", "b", source, "B")
+    pair_line(plot, "depth", "a", source, "A")
+    pair_line(plot, "depth", "b", source, "B")
     _finish(plot, "depth", comparison.column)
     _tell(plot, {"A": "a", "B": "b"})
     return plot
@@ -142,17 +147,9 @@ def scalar_figure(comparison: Comparison) -> figure | None:
     plot = plain_figure(height=220)
     for side, points in zip("AB", curves, strict=True):
         source = ColumnDataSource({"step": points[0], "value": points[1]})
-        _line(plot, "step", "value", source, side, dots=False)
+        pair_line(plot, "step", "value", source, side, dots=False)
     _finish(plot, "step", PlainText(text=short(name)))
     return plot
-
-
-def _line(plot: figure, x: str, y: str, source: ColumnDataSource, side: str, *, dots: bool = True) -> None:
-    """Draw one run; the two differ in colour, dash and marker."""
-    color, dash, marker = (LINE_COLOR, "solid", "circle") if side == "A" else (OTHER_COLOR, "dashed", "square")
-    plot.line(x, y, source=source, line_color=color, line_dash=dash, line_width=1.8, legend_label=side)
-    if dots:
-        plot.scatter(x, y, source=source, color=color, size=6, marker=marker, legend_label=side)
 
 
 def _tell(plot: figure, columns: dict[str, str]) -> None:
@@ -168,10 +165,7 @@ def _tell(plot: figure, columns: dict[str, str]) -> None:
 def _finish(plot: figure, x_label: str, y_label: str | PlainText) -> None:
     plot.xaxis.axis_label, plot.yaxis.axis_label = x_label, y_label
     plot.x_range.range_padding = 0.02
-    plot.legend.background_fill_alpha = 0
-    plot.legend.border_line_color = None
-    plot.legend.orientation = "horizontal"
-    plot.add_layout(plot.legend[0], "above")
+    legend_above(plot)
 
 
 def _step_source(comparison: Comparison) -> ColumnDataSource | None:

@@ -5,6 +5,7 @@ import { h } from "./dom";
 import type { Setup } from "./generated/messages";
 import type { State, Store } from "./store";
 import { colourChart, currentTheme, watchTheme } from "./theme";
+import { compareView } from "./views/compare";
 import { controlView } from "./views/control";
 import { findingsView } from "./views/findings";
 import { flowView } from "./views/flow";
@@ -23,6 +24,7 @@ const NO_CONTROL = "These are saved figures: there is nothing to control.";
 const TABS: readonly [Tab, ...Tab[]] = [
   { name: "steps", title: "Layers over steps", make: heatmapView },
   { name: "flow", title: "Tensor flow", make: flowView },
+  { name: "compare", title: "Compare steps", make: compareView },
 ];
 
 /**

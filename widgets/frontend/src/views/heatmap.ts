@@ -16,7 +16,8 @@ export async function heatmapView(host: Host, parent: HTMLElement): Promise<View
   const tip = h("div", { class: "ds-tip", hidden: true });
   const hint = h("p", { class: "ds-hint" });
   const legend = h("p", { class: "ds-legend" }, h("span", { class: "ds-swatch" }), "NaN or infinite");
-  const head = h("div", { class: "ds-section-head" }, h("h3", {}, "Layers over steps"), metricChoice(host));
+  const metrics = metricChoice(host);
+  const head = h("div", { class: "ds-section-head" }, h("h3", {}, "Layers over steps"), metrics.element);
   const foot = h("div", { class: "ds-foot" }, hint, legend);
   const element = h("section", { class: "ds-card ds-heat" }, head, h("div", { class: "ds-stage" }, none, plot, tip), foot);
   parent.append(element);
@@ -68,6 +69,7 @@ export async function heatmapView(host: Host, parent: HTMLElement): Promise<View
   return {
     charts: [chart],
     update(state, { metric, layer }) {
+      metrics.show(metric);
       const rows = state.rows.get(metric.name) ?? [];
       const matrix = state.metrics.get(metric.name);
       if (matrix === undefined) return;
@@ -99,16 +101,22 @@ export async function heatmapView(host: Host, parent: HTMLElement): Promise<View
   };
 }
 
-function metricChoice(host: Host): HTMLElement {
-  const group = h("fieldset", { class: "ds-tabs", "aria-label": "metric" });
+function metricChoice(host: Host) {
+  const element = h("fieldset", { class: "ds-tabs", "aria-label": "metric" });
   const name = `ds-metric-${Math.random().toString(36).slice(2)}`;
-  host.setup.metrics.forEach((metric, index) => {
-    const input = h("input", { type: "radio", name, value: metric.name, checked: index === 0 });
+  const inputs = host.setup.metrics.map((metric) => {
+    const input = h("input", { type: "radio", name, value: metric.name });
     input.dataset["testid"] = `metric-${metric.name}`;
     input.addEventListener("change", () => host.select({ metric }));
-    group.append(h("label", { title: metric.description }, input, h("span", {}, metric.title)));
+    element.append(h("label", { title: metric.description }, input, h("span", {}, metric.title)));
+    return input;
   });
-  return group;
+  return {
+    element,
+    show({ name: chosen }: MetricInfo) {
+      for (const input of inputs) input.checked = input.value === chosen;
+    },
+  };
 }
 
 function showScale(chart: Parameters<typeof named>[0], metric: MetricInfo, [low, high]: [number, number]): void {
