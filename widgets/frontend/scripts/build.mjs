@@ -1,7 +1,8 @@
 // Bundles the notebook widget and the report's script into widgets/static, which is committed.
 import { build } from "esbuild";
+import { workerText } from "./worker.mjs";
 
-const common = { bundle: true, minify: true, target: "es2022", charset: "utf8", legalComments: "none" };
+const common = { bundle: true, minify: true, target: "es2022", charset: "utf8", legalComments: "none", plugins: [workerText] };
 
 await build({ ...common, entryPoints: ["src/widget.ts"], format: "esm", outfile: "../static/widget.js" });
 await build({ ...common, entryPoints: ["src/report.ts"], format: "iife", outfile: "../static/report.js" });

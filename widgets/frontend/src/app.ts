@@ -9,6 +9,7 @@ import { compareView } from "./views/compare";
 import { controlView } from "./views/control";
 import { findingsView } from "./views/findings";
 import { flowView } from "./views/flow";
+import { graphView } from "./views/graph";
 import { headerView } from "./views/header";
 import { heatmapView } from "./views/heatmap";
 import { layerView } from "./views/layer";
@@ -23,6 +24,7 @@ const NO_CONTROL = "These are saved figures: there is nothing to control.";
 
 const TABS: readonly [Tab, ...Tab[]] = [
   { name: "steps", title: "Layers over steps", make: heatmapView },
+  { name: "graph", title: "Graph", make: graphView },
   { name: "flow", title: "Tensor flow", make: flowView },
   { name: "compare", title: "Compare steps", make: compareView },
 ];
@@ -46,7 +48,7 @@ export async function mount(
   root.dataset["theme"] = currentTheme();
   const [metric] = setup.metrics;
   if (metric === undefined) throw new Error("There is no metric to show.");
-  const selection: Selection = { metric, layer: null };
+  const selection: Selection = { metric, layer: null, step: null };
   const host: Host = { bokeh, setup, root, control, select: (change) => (Object.assign(selection, change), schedule()) };
   const page = h("div", { class: "ds-page" });
   root.replaceChildren(page);

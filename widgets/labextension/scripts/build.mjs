@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { copyFileSync, rmSync } from "node:fs";
 import { build } from "esbuild";
+import { workerText } from "../../frontend/scripts/worker.mjs";
 
 await build({
   bundle: true,
@@ -10,6 +11,7 @@ await build({
   external: ["@jupyterlab/*", "@lumino/*"],
   format: "esm",
   outfile: "lib/index.js",
+  plugins: [workerText],
   target: "es2022",
 });
 rmSync("prebuilt", { recursive: true, force: true });

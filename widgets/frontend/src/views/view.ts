@@ -18,6 +18,8 @@ export interface Selection {
   metric: MetricInfo;
   /** Index into the layers, or null before there are any. */
   layer: number | null;
+  /** The recorded step to show where a view shows one; null for the newest. */
+  step: number | null;
 }
 
 /** What views need from the page that they stand in. */
