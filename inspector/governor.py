@@ -88,7 +88,8 @@ class Governor:
         if "norm" in spent:
             self._costs["norm"].append(spent["norm"])
         if step:
-            probes = self._estimate.outside * (timing.inspector_ms - boundary)
+            asked_for = spent.get("detail", 0.0)
+            probes = self._estimate.outside * (timing.inspector_ms - boundary - asked_for)
             self._ledger.append(_COLD * boundary + probes + background_ms)
             self._background.append(background_ms)
         if isnan(timing.wall_ms):

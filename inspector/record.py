@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from deepseek.inspector.detail import Detail
 from deepseek.inspector.graph import ModuleGraph
 
 TensorKind = Literal[
@@ -178,6 +179,7 @@ class StepRecord:
             infinite when any of them was NaN or infinite, NaN when it was not measured.
         graph: The module graph, in the step after which it is new; a run file keeps the newest one only, apart from
             its steps.
+        details: Closer looks at layers that became known with this step; a run file keeps the newest of each layer.
     """
 
     step: int
@@ -194,3 +196,4 @@ class StepRecord:
     events: tuple[Event, ...] = ()
     gradient_norm: float = math.nan
     graph: ModuleGraph | None = None
+    details: tuple[Detail, ...] = ()

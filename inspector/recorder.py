@@ -27,8 +27,11 @@ MAX_LAYOUTS = 100_000
 Row = tuple[int, int, int, Payload]
 """Site id, call, layout id and the summary: packed on the host, or still on its way from the accelerator."""
 
-Group = Literal["boundary", "norm", "gradient", "activation", "parameter", "unit", "function"]
-"""Probes that are switched on and off together, and whose cost is accounted for together."""
+Group = Literal["boundary", "norm", "gradient", "activation", "parameter", "unit", "function", "detail"]
+"""Probes that are switched on and off together, and whose cost is accounted for together.
+
+``detail`` is what was asked for of single layers: it is measured, but counts for no budget.
+"""
 
 Units = tuple[int, int, torch.Tensor, torch.Tensor]
 """Site id, samples, and per unit the samples in which it was active and saturated, ``[U] int32``."""

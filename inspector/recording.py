@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
+from deepseek.inspector.detail import Detail
 from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.record import Finding, Layout, Site, StepRecord
 
@@ -87,6 +88,9 @@ class Recording(Protocol):
 
     def graph(self) -> ModuleGraph:
         """Return the newest module graph."""
+
+    def details(self) -> list[Detail]:
+        """Return the newest closer look at every layer that has one."""
 
 
 @runtime_checkable

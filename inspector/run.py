@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from deepseek.errors import DeepseekError
+from deepseek.inspector.detail import Detail
 from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.overhead import MEASURED_STEPS, Timing, measure_overhead, steps_per_second
 from deepseek.inspector.record import Finding, Frame, Layout, Site, StepRecord, TensorKind
@@ -15,6 +16,8 @@ from deepseek.inspector.tables import (
     check_kind,
     event_table,
     finding_table,
+    histogram_table,
+    memory_table,
     scalar_table,
     summary_table,
     tensor_table,
@@ -167,7 +170,9 @@ class Run(Viewable):
             kind: A kind of ``TENSOR_KINDS``, such as ``activation`` or ``gradient`` (one row per observed tensor:
                 ``step, site, call, numel, shape, dtype`` and the summary columns); ``unit`` (one row per site and
                 window of steps: ``step, site, units, samples`` and how many were dead or saturated), ``scalar``,
-                ``timing``, ``event`` or ``finding``.
+                ``timing`` (one row per step), ``event`` or ``finding``. Of the newest closer look at each layer (see
+                ``Session.ask_detail``): ``histogram`` (one row per tensor: how many values it has, the bins, and the
+                shares that a narrower format would lose) and ``memory`` (one row per layer: bytes and milliseconds).
 
         Raises:
             DeepseekError: There is no such kind.
@@ -183,6 +188,10 @@ class Run(Viewable):
             return event_table(self._reader.events())
         if kind == "finding":
             return finding_table(self.findings)
+        if kind == "histogram":
+            return histogram_table(self.details())
+        if kind == "memory":
+            return memory_table(self.details())
         table = self._tensors(cast("TensorKind", kind))
         return with_update_ratio(table, self._tensors("parameter")) if kind == "update" else table
 
@@ -194,6 +203,14 @@ class Run(Viewable):
         """Return the newest module graph of the run; see ``Session.graph``."""
         nothing = ModuleGraph((), (), complete=False, note="no step had been observed when this was read")
         return self._reader.graph() or nothing
+
+    def detail(self, site: str) -> Detail | None:
+        """Return the newest closer look at a layer; None without any. See ``Session.ask_detail``."""
+        return next((detail for detail in self.details() if detail.site == site), None)
+
+    def details(self) -> list[Detail]:
+        """Return the newest closer look at every layer that has one, in the order of their steps."""
+        return self._reader.details()
 
     def close(self) -> None:
         """Release the file."""

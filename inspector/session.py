@@ -16,20 +16,11 @@ from torch import nn
 from deepseek.errors import DeepseekError, RunFileError, TrainingStopped
 from deepseek.inspector.accounts import Accounts
 from deepseek.inspector.control.breakpoints import Breakpoints
-from deepseek.inspector.control.commands import (
-    BreakOn,
-    ClearBreaks,
-    Command,
-    Pause,
-    Resume,
-    SetClip,
-    SetLearningRate,
-    SetWeightDecay,
-    Snapshot,
-    StepOnce,
-    Stop,
-)
+from deepseek.inspector.control.commands import Command
 from deepseek.inspector.control.control import Control
+from deepseek.inspector.control.verbs import Verbs
+from deepseek.inspector.detail import Detail
+from deepseek.inspector.detail.closer import Closer
 from deepseek.inspector.governor import Governor
 from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.passes import Passes
@@ -54,22 +45,20 @@ WATCHED_KINDS = (*TENSOR_KINDS, "unit")
 """What a session can record of tensors; ``unit`` stands for counts of active and saturated units."""
 
 _IDLE_S = 0.25
-_PYTHON = "Python"
-"""Who asked, where a command came by a method of the session."""
-
 _living: "list[Session]" = []
 """The sessions of this process that are not closed."""
 
 
-class Session(Viewable):
+class Session(Verbs, Viewable):
     """Watches a model while it trains. Made by ``deepseek.inspect``; see there for the arguments.
 
     The session can be used as a context manager. Outside of one, ``close()`` ends it; so does the end of the process.
 
-    ``pause``, ``resume``, ``step_once``, ``stop``, ``set_lr``, ``set_weight_decay``, ``set_clip``, ``snapshot`` and
-    ``break_on`` may be called from any thread. They are applied by the thread that trains, at the end of the step in
-    progress; called by that thread itself between two steps they take effect at once (but ``pause`` at the end of the
-    next step). Each becomes an event of the run; one that cannot be applied says why there and in the log.
+    ``pause``, ``resume``, ``step_once``, ``stop``, ``set_lr``, ``set_weight_decay``, ``set_clip``, ``snapshot``,
+    ``break_on``, ``watch_closer`` and ``ask_detail`` may be called from any thread. They are applied by the thread that
+    trains, at the end of the step in progress; called by that thread itself between two steps they take effect at once
+    (but ``pause`` at the end of the next step). Each becomes an event of the run; one that cannot be applied says why
+    there and in the log.
 
     Attributes:
         path: The run file.
@@ -105,7 +94,8 @@ class Session(Viewable):
         self._worker = Worker(writer, judge, self._recorder, self._release_idle, self._control.observe)
         passes = Passes(self._recorder, attachment, budget, every)
         accounts = Accounts(self._recorder, self._governor, self._worker.emit, lambda: self._worker.cpu_ns)
-        self._steps = Steps(self._recorder, attachment, self._governor, passes, accounts, self._control)
+        closer = Closer(self._recorder, self._worker.emit_detail)
+        self._steps = Steps(self._recorder, attachment, self._governor, passes, accounts, self._control, closer)
         self._run: Run | None = None
         self._closed = False
         self._steps.attach(model, optimizers)
@@ -191,7 +181,7 @@ class Session(Viewable):
         self._recorder.guard("logging values", lambda: self._steps.log(values))
 
     def submit(self, command: Command, who: str) -> None:
-        """Have a command applied between steps; every verb below does so.
+        """Have a command applied between steps; every verb does so.
 
         Args:
             command: See ``deepseek.inspector.control``.
@@ -203,87 +193,10 @@ class Session(Viewable):
         """
         self._control.submit(command, who)
 
-    def pause(self) -> None:
-        """Hold training at the end of the step in progress until ``resume``, ``step_once``, ``stop`` or ``close``.
-
-        Where the main thread trains, Ctrl-C ends a pause as well. In a distributed training all processes wait for the
-        one that is paused.
-        """
-        self.submit(Pause(), _PYTHON)
-
-    def resume(self) -> None:
-        """End the pause."""
-        self.submit(Resume(), _PYTHON)
-
-    def step_once(self) -> None:
-        """Let exactly one step pass, then pause; each further call before that adds one."""
-        self.submit(StepOnce(), _PYTHON)
-
-    def stop(self) -> None:
-        """End the training loop between two steps by raising ``deepseek.TrainingStopped`` in it.
-
-        The ``with`` block of the session ends quietly then; elsewhere it may be caught like a ``KeyboardInterrupt``.
-        """
-        self.submit(Stop(), _PYTHON)
-
-    def set_lr(self, value: float | None = None, *, factor: float | None = None) -> None:
-        """Set or scale the learning rate of all parameter groups, from the next step on.
-
-        A learning rate scheduler that computes the rate anew overrides it.
-
-        Raises:
-            DeepseekError: Not exactly one of ``value`` and ``factor``, or not a finite number that makes sense.
-        """
-        self.submit(SetLearningRate(value, factor), _PYTHON)
-
-    def set_weight_decay(self, value: float | None = None, *, factor: float | None = None) -> None:
-        """Set or scale the weight decay of all parameter groups, from the next step on.
-
-        Raises:
-            DeepseekError: Not exactly one of ``value`` and ``factor``, or not a finite number that makes sense.
-        """
-        self.submit(SetWeightDecay(value, factor), _PYTHON)
-
-    def set_clip(self, max_norm: float | None) -> None:
-        """Clip each optimizer's gradients to this L2 norm before every step until the session closes; None ends it.
-
-        Done by ``torch.nn.utils.clip_grad_norm_``. With a closure, as LBFGS needs one, there is nothing to clip yet
-        when the step begins, and gradients stay as they are.
-        """
-        self.submit(SetClip(max_norm), _PYTHON)
-
-    def snapshot(self, path: str | Path) -> None:
-        """Save the states of model and optimizers with ``torch.save``: ``model``, ``optimizers`` and ``steps``.
-
-        The file is private to its owner and appears whole or not at all; an older one of that name is replaced.
-
-        Raises:
-            DeepseekError: There is no folder for such a file.
-        """
-        self.submit(Snapshot(Path(path)), _PYTHON)
-
-    def break_on(self, condition: str) -> None:
-        """Pause when a condition becomes true, at the end of the step that is in progress when that is noticed.
-
-        Steps are looked at where they are stored, about five times a second; observed ones only have columns.
-
-        Args:
-            condition: ``"nonfinite"``, ``"finding"`` for any, the name of a rule, or comparisons, such as
-                ``"loss > 10"`` or ``"gradient['fc1.weight'].l2 < 1e-8 and step > 100"``.
-
-        Raises:
-            DeepseekError: It cannot be read; the sentence says where and why.
-        """
-        self.submit(BreakOn(condition), _PYTHON)
-
     @property
     def breakpoints(self) -> list[str]:
         """The conditions on which training pauses."""
         return self._control.breakpoints.texts
-
-    def clear_breaks(self) -> None:
-        """Forget all breakpoints."""
-        self.submit(ClearBreaks(), _PYTHON)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with each new batch of steps, from the worker thread; return what ends it."""
@@ -314,6 +227,14 @@ class Session(Viewable):
         modules alone; ``complete`` is False then and ``note`` says why. ``print`` shows the graph as a tree.
         """
         return self._graph()
+
+    def detail(self, site: str) -> Detail | None:
+        """Return the newest closer look at a layer: see ``ask_detail`` and ``watch_closer``; None without any."""
+        return self._stored().detail(site)
+
+    def details(self) -> list[Detail]:
+        """Return the newest closer look at every layer that has one, in the order of their steps."""
+        return self._stored().details()
 
     def close(self) -> None:
         """Remove every hook, finish the run file and end the worker; reading stays possible."""

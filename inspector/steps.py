@@ -13,9 +13,12 @@ from torch import nn
 from torch._C import _current_autograd_node as current_autograd_node
 from torch.amp.grad_scaler import GradScaler
 
+from deepseek.errors import DeepseekError
 from deepseek.inspector.accounts import Accounts, BareStep, PendingStep
 from deepseek.inspector.checkpointing import is_checkpointing
+from deepseek.inspector.control.commands import AskDetail, WatchCloser
 from deepseek.inspector.control.control import Control
+from deepseek.inspector.detail.closer import Closer, Scale
 from deepseek.inspector.governor import Governor
 from deepseek.inspector.interruption import Interruption
 from deepseek.inspector.passes import Passes
@@ -46,6 +49,7 @@ class Steps:
         passes: Observes forwards without gradients.
         accounts: Takes each finished step.
         control: Is called at the end of a step when there is something to obey.
+        closer: Looks at single layers closely.
 
     Attributes:
         count: Number of steps that have ended.
@@ -59,6 +63,7 @@ class Steps:
         passes: Passes,
         accounts: Accounts,
         control: Control,
+        closer: Closer,
     ) -> None:
         self._recorder = recorder
         self._attachment = attachment
@@ -66,6 +71,7 @@ class Steps:
         self._passes = passes
         self._accounts = accounts
         self._control = control
+        self._closer = closer
         self._handles: list[Any] = []
         self._close_handles: list[Any] = []
         self._closely = False
@@ -97,7 +103,7 @@ class Steps:
         """Stop counting, remove every hook and emit what is there, an unfinished step included."""
         self._recorder.active = False
         parts = (self._end_listening, self._passes.end, self._end_unfinished, self.release, self._remove_hooks)
-        for part in (*parts, self._attachment.close):
+        for part in (*parts, self._closer.give_up, self._attachment.close):
             self._recorder.guard("closing the session", part)
         self._recorder.active = False
 
@@ -132,6 +138,20 @@ class Steps:
             self._closely = False
             self._hook_closely(True)
 
+    def look_closer(self, command: WatchCloser | AskDetail) -> None:
+        """Look at some layers closely from the next step on, or once in it.
+
+        What is asked for once in a pause is also looked at now, as far as it is there.
+        """
+        model = self._watched_model()
+        if isinstance(command, WatchCloser):
+            self._closer.watch(model, command.site)
+        else:
+            self._closer.ask(model, command.site)
+            if self._control.paused:
+                self._closer.look(model, command.site, self.count - 1, self._scale())
+        self._install_closer()
+
     def pause_ended(self) -> None:
         """Leave the time since the last step out of all accounts."""
         self._last_end = None
@@ -157,6 +177,7 @@ class Steps:
         """Switch the whole inspector off after an error of its own."""
         self._recorder.active = self._watching = False
         self._recorder.failed("counting steps", error)
+        self._recorder.guard("removing probes", self._closer.give_up)
         self._recorder.guard("removing probes", self._attachment.remove)
 
     def loss_is_scaled(self, scaler: GradScaler) -> None:
@@ -215,6 +236,7 @@ class Steps:
         self._end_unfinished()
         self.release()
         self._prepare_next()
+        self._closer.remove()
         self._remove_hooks()
         counting = self._boundary(self._count)
         optimizer = self._optimizers[-1]() if self._optimizers else None
@@ -333,15 +355,19 @@ class Steps:
         self._recorder.discard()
         self._recorder.events += events
         self._attachment.end_step()
+        self._closer.restart()
         self._stepped.clear()
         self._measured.clear()
         self._squares = None
 
     def _end(self) -> None:
         """Close the books of this step and prepare for the next."""
+        looked = self._closer.active
+        if looked:
+            self._closely_guarded(lambda: self._closer.end_step(self.count, self._scale()))
         bare, installed = self._close_books(), self._attachment.installed
         self.count += 1
-        if not installed and self._recorder.is_empty:
+        if not (installed or looked) and self._recorder.is_empty:
             if not self._accounts.note(bare):
                 return
             self._accounts.settle()
@@ -401,6 +427,37 @@ class Steps:
             self._recorder.active = self._watching
             self._attachment.install(groups)
             self._hook_closely(bool(groups))
+        if self._closer.wanted or self._closer.active:
+            self._install_closer()
+
+    def _install_closer(self) -> None:
+        """Put hooks on the layers that the next step shall be looked at for; an idle step has none."""
+        model = self._model()
+        if self._unprepared or not self._watching or model is None:
+            return
+        self._closely_guarded(lambda: self._closer.install(model))
+        if self._closer.active:
+            self._recorder.active = True
+            self._hook_closely(True)
+
+    def _closely_guarded(self, action: Callable[[], None]) -> None:
+        """Do a part of looking closely; what fails ends it, and goes no further."""
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - whatever fails inside us must not reach training
+            self._recorder.guard("removing probes", self._closer.give_up)
+            self._recorder.failed("looking closely at layers", error)
+
+    def _watched_model(self) -> nn.Module:
+        model = self._model()
+        if model is None or not self._watching:
+            raise DeepseekError("nothing is recorded: the model is gone, or `session.watching` is False")
+        return model
+
+    def _scale(self) -> Scale:
+        """What gradients must be multiplied with now, if an optimizer undoes a loss scale inside its step."""
+        scaled = any(getattr(optimizer, "grad_scale", None) is not None for optimizer in self.optimizers())
+        return self._recorder.inverse_scale if scaled else None
 
 
 class _Scaling:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepseek.errors import DeepseekError
+from deepseek.inspector.detail import FORMATS, Detail, Histogram
 from deepseek.inspector.record import TENSOR_KINDS, Event, Finding, Frame, Layout, Site, TensorKind, UnitCounts
 from deepseek.inspector.runfile import Step
 from deepseek.kernels.summary import COLUMNS
@@ -17,7 +18,7 @@ from deepseek.text import printable
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE_KINDS = (*TENSOR_KINDS, "unit", "scalar", "timing", "event", "finding")
+TABLE_KINDS = (*TENSOR_KINDS, "unit", "scalar", "timing", "event", "finding", "histogram", "memory")
 """What ``frame(kind)`` understands."""
 
 _SUMMARY_KINDS: tuple[TensorKind, ...] = ("activation", "gradient", "parameter", "update")
@@ -84,6 +85,27 @@ def _unit_row(step: int, counts: UnitCounts, sites: Sequence[Site]) -> tuple[Any
         dead = saturated = 0
     shares = (dead / units, saturated / units) if units else (np.nan, np.nan)
     return (step, sites[counts.site].name, units, counts.samples, dead, shares[0], saturated, shares[1])
+
+
+def histogram_table(details: Iterable[Detail]) -> "pd.DataFrame":
+    """One row per tensor of a closer look: counts, and the shares that narrower formats would lose of its values."""
+    columns = ("step", "site", "kind", "tensor", "dtype", "numel", "zeros", "nonfinite_count", "low", "high", "counts")
+    lost = [f"{form.name}_{what}_frac" for form in FORMATS for what in ("underflow", "subnormal", "overflow")]
+    rows = [_histogram_row(detail, found) for detail in details for found in detail.histograms]
+    return _table(rows, (*columns, *lost))
+
+
+def _histogram_row(detail: Detail, found: Histogram) -> tuple[Any, ...]:
+    names = (detail.step, detail.site, found.kind, found.tensor, found.dtype)
+    numbers = (found.numel, found.zeros, found.nonfinite, found.low, found.high)
+    shares = found.formats.ravel() / found.numel if found.numel else np.full(found.formats.size, np.nan)
+    return (*names, *numbers, found.counts, *shares.tolist())
+
+
+def memory_table(details: Iterable[Detail]) -> "pd.DataFrame":
+    """One row per closer look: what the layer takes, in bytes and milliseconds."""
+    columns = ("step", "site", "output_bytes", "parameter_bytes", "gradient_bytes", "forward_ms", "backward_ms")
+    return _table([tuple(getattr(detail, name) for name in columns) for detail in details], columns)
 
 
 def event_table(events: Iterable[tuple[int, Event]]) -> "pd.DataFrame":

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from deepseek.inspector.accounts import PendingStep
+from deepseek.inspector.detail import Detail
 from deepseek.inspector.packing import to_record
 from deepseek.inspector.record import Event, Finding, StepRecord
 from deepseek.inspector.recorder import Recorder
@@ -39,6 +40,9 @@ class Store(Protocol):
 
     def write(self, records: Sequence[StepRecord]) -> None:
         """Append steps durably."""
+
+    def add_details(self, details: Sequence[Detail]) -> None:
+        """Keep closer looks at layers, the newest of each."""
 
     def add_events(self, events: Sequence[Event]) -> None:
         """Append events to the step written last."""
@@ -84,6 +88,8 @@ class Worker:
         self._hurry = threading.Event()
         self._drained = threading.Condition()
         self._busy = False
+        self._details: dict[str, Detail] = {}
+        self._told: StepRecord | None = None
         self._orphans: deque[PendingStep] = deque()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="deepseek-worker", daemon=True)
@@ -99,13 +105,17 @@ class Worker:
                 pass
         self._queue.put(pending)
 
+    def emit_detail(self, detail: Detail) -> None:
+        """Have a closer look at a layer stored and shown; it replaces one of the same layer that still waits."""
+        self._details[detail.site] = detail
+
     def flush(self, timeout_s: float = 10.0) -> None:
         """Wait until every step emitted so far is stored."""
         if threading.current_thread() is self._thread or not self._thread.is_alive():
             return
         self._hurry.set()
         with self._drained:
-            self._drained.wait_for(lambda: self._queue.empty() and not self._busy, timeout_s)
+            self._drained.wait_for(self._is_idle, timeout_s)
 
     def hurry(self) -> None:
         """Have what is queued stored and shown now; does not wait."""
@@ -168,10 +178,28 @@ class Worker:
             if self._store and not self._guard("writing the run file", self._store.write, part):
                 self._store = None
             records += part
+        details = self._take_details()
+        if details and self._store and not self._guard("writing the run file", self._store.add_details, details):
+            self._store = None
+        # A closer look that no new step goes with, as in a pause, is told with the newest step once more.
+        if details and not records and self._told is not None:
+            records = [self._told]
         if records:
+            self._told = replace(records[-1], details=())
+            records[-1] = replace(records[-1], details=details)
             self._tell(records)
         if not self._queue.empty():
             self._hurry.set()
+
+    def _is_idle(self) -> bool:
+        return self._queue.empty() and not self._busy and not self._details
+
+    def _take_details(self) -> tuple[Detail, ...]:
+        """Take the closer looks that wait; the thread that trains may add some meanwhile."""
+        taken = []
+        while self._details:
+            taken.append(self._details.pop(next(iter(self._details))))
+        return tuple(taken)
 
     def _slices(self) -> Iterator[list[StepRecord]]:
         """Yield what has been queued by now, as much at a time as takes little to store, and rest in between."""

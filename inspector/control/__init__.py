@@ -1,6 +1,7 @@
 """Two-way control: what may be asked of a running session, and how it is applied between steps."""
 
 from deepseek.inspector.control.commands import (
+    AskDetail,
     BreakOn,
     Command,
     Pause,
@@ -10,10 +11,12 @@ from deepseek.inspector.control.commands import (
     SetWeightDecay,
     StepOnce,
     Stop,
+    WatchCloser,
     parse,
 )
 
 __all__ = [
+    "AskDetail",
     "BreakOn",
     "Command",
     "Pause",
@@ -23,5 +26,6 @@ __all__ = [
     "SetWeightDecay",
     "StepOnce",
     "Stop",
+    "WatchCloser",
     "parse",
 ]

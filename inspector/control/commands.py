@@ -11,6 +11,9 @@ from deepseek.errors import DeepseekError
 MAX_CONDITION = 500
 """Longest condition of a breakpoint in characters."""
 
+MAX_LAYER = 1000
+"""Longest name of a layer, or glob over names, in characters."""
+
 _MAX_SHOWN = 40
 
 
@@ -102,6 +105,29 @@ class BreakOn:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchCloser:
+    """Look at the layers of a name or a glob closely in every step; None ends it."""
+
+    verb: ClassVar[str] = "watch_closer"
+    site: str | None
+
+    def __post_init__(self) -> None:
+        if self.site is not None:
+            _check_layer(self.verb, self.site)
+
+
+@dataclass(frozen=True, slots=True)
+class AskDetail:
+    """Look at the layers of a name or a glob closely in the next step."""
+
+    verb: ClassVar[str] = "ask_detail"
+    site: str
+
+    def __post_init__(self) -> None:
+        _check_layer(self.verb, self.site)
+
+
+@dataclass(frozen=True, slots=True)
 class ClearBreaks:
     """Forget every breakpoint. From Python only."""
 
@@ -123,7 +149,18 @@ class Snapshot:
 
 
 Command = (
-    Pause | Resume | StepOnce | Stop | SetLearningRate | SetWeightDecay | SetClip | BreakOn | ClearBreaks | Snapshot
+    Pause
+    | Resume
+    | StepOnce
+    | Stop
+    | SetLearningRate
+    | SetWeightDecay
+    | SetClip
+    | BreakOn
+    | WatchCloser
+    | AskDetail
+    | ClearBreaks
+    | Snapshot
 )
 
 _FROM_OUTSIDE: dict[str, tuple[type[Command], frozenset[str], frozenset[str]]] = {
@@ -135,6 +172,8 @@ _FROM_OUTSIDE: dict[str, tuple[type[Command], frozenset[str], frozenset[str]]] =
     SetWeightDecay.verb: (SetWeightDecay, frozenset({"value", "factor"}), frozenset()),
     SetClip.verb: (SetClip, frozenset({"max_norm"}), frozenset({"max_norm"})),
     BreakOn.verb: (BreakOn, frozenset({"condition"}), frozenset({"condition"})),
+    WatchCloser.verb: (WatchCloser, frozenset({"site"}), frozenset({"site"})),
+    AskDetail.verb: (AskDetail, frozenset({"site"}), frozenset({"site"})),
 }
 """By verb: the command, the arguments that it may have, and those that it must have."""
 
@@ -164,13 +203,18 @@ def parse(data: object) -> Command:
 def arguments_of(command: Command) -> dict[str, float | str]:
     """The arguments of a command that were given, as an event keeps them."""
     given = {field.name: getattr(command, field.name) for field in fields(command)}
-    if isinstance(command, SetClip) and command.max_norm is None:
-        return {"max_norm": "none"}
+    if isinstance(command, (SetClip, WatchCloser)):
+        given = {name: "none" if value is None else value for name, value in given.items()}
     return {
         name: value if isinstance(value, float) else str(value)
         for name, value in given.items()
         if value not in (None, "")
     }
+
+
+def _check_layer(verb: str, site: object) -> None:
+    if not isinstance(site, str) or not 0 < len(site) <= MAX_LAYER:
+        raise DeepseekError(f"`{verb}` takes the name of a layer, such as `encoder.0`, as `site`, not {_shown(site)}.")
 
 
 def _number(verb: str, name: str, value: Any, *, zero: bool) -> float:

@@ -14,6 +14,7 @@ from torch import nn
 from deepseek.errors import DeepseekError, TrainingStopped
 from deepseek.inspector.control.breakpoints import Breakpoints
 from deepseek.inspector.control.commands import (
+    AskDetail,
     BreakOn,
     ClearBreaks,
     Command,
@@ -25,9 +26,11 @@ from deepseek.inspector.control.commands import (
     Snapshot,
     StepOnce,
     Stop,
+    WatchCloser,
     arguments_of,
 )
 from deepseek.inspector.control.tuning import Clip, change, save
+from deepseek.inspector.detail.closer import named
 from deepseek.inspector.record import Event, StepRecord
 from deepseek.inspector.recorder import Recorder, log
 from deepseek.text import printable
@@ -60,6 +63,9 @@ class Training(Protocol):
 
     def follow_on_clip(self) -> None:
         """See to it that gradients are observed after they were clipped."""
+
+    def look_closer(self, command: WatchCloser | AskDetail) -> None:
+        """Look at some layers closely."""
 
     def pause_ended(self) -> None:
         """The time since the last step belongs to no step."""
@@ -118,12 +124,15 @@ class Control:
         """Take a command from any thread; from the one that trains, between steps, it takes effect at once.
 
         Raises:
-            DeepseekError: The session is closed, too many commands wait, or a condition cannot be read.
+            DeepseekError: The session is closed, too many commands wait, a condition cannot be read, or there is no
+                such layer.
             TrainingStopped: The command was ``Stop`` and took effect at once.
         """
         here = threading.get_ident() == self.thread and not self._applying
         if isinstance(command, Pause) and here and not command.reason:
             command = replace(command, reason="asked for by the thread that trains")
+        if isinstance(command, (WatchCloser, AskDetail)) and command.site is not None:
+            self._check_layer(command.site)
         with self._changed:
             if self._closed:
                 raise DeepseekError(f"`{command.verb}` comes too late: the session is closed.")
@@ -243,6 +252,8 @@ class Control:
                 return change(command, training.optimizers())
             case SetClip():
                 self._clip(command.max_norm, training)
+            case WatchCloser() | AskDetail():
+                training.look_closer(command)
             case Snapshot():
                 save(command.path, training.model(), training.optimizers(), training.count)
             case ClearBreaks():
@@ -262,6 +273,11 @@ class Control:
                     self._the_training().count - 1,
                     printable(reason),
                 )
+
+    def _check_layer(self, site: str) -> None:
+        model = self._the_training().model()
+        if model is not None:
+            named(model, site)
 
     def _clip(self, max_norm: float | None, training: Training) -> None:
         optimizers: Sequence[torch.optim.Optimizer] = training.optimizers()

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from deepseek.errors import RunFileError
+from deepseek.inspector.detail import Detail
 from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.record import (
     TENSOR_KINDS,
@@ -136,10 +137,18 @@ class RunReader:
                 raise damaged(self.path, "it has lost its module graph, or has several")
         return graphs[0] if graphs else None
 
+    def details(self) -> list[Detail]:
+        """The newest closer look at every layer that has one, in the order of their steps."""
+        with self._opened() as db:
+            details = list(db.rows(schema.LAYER, rows.read_detail))
+            if len(details) != db.tally()[schema.LAYER.name] or len(details) > schema.MAX_DETAILS:
+                raise damaged(self.path, "it has lost details of layers, or has too many")
+        return sorted(details, key=lambda detail: detail.step)
+
     def records(
         self, start: int = 0, stop: int | None = None, kinds: Collection[str] | None = None
     ) -> Iterator[StepRecord]:
-        """Yield the steps as they were written, but without graphs, in order, holding a few at a time.
+        """Yield the steps as they were written, but without graphs and details, in order, holding a few at a time.
 
         Args:
             start: First step number.

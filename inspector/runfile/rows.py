@@ -6,6 +6,7 @@ column's types, and raises ``ValueError`` when they say something impossible.
 
 from typing import Any, NamedTuple, get_args
 
+from deepseek.inspector.detail import Detail
 from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.record import (
     Event,
@@ -18,6 +19,7 @@ from deepseek.inspector.record import (
 )
 from deepseek.inspector.runfile.checks import need
 from deepseek.inspector.runfile.codec import decode_units, encode_frame, encode_units
+from deepseek.inspector.runfile.details import decode_detail, encode_detail
 from deepseek.inspector.runfile.graphs import decode_graph, encode_graph
 from deepseek.inspector.runfile.schema import (
     EVENT,
@@ -200,6 +202,16 @@ def read_graph(values: tuple[Any, ...]) -> ModuleGraph:
     step, data = values
     need(0 <= step <= MAX_STEP, f"its step {step} is out of range")
     return decode_graph(data)
+
+
+def detail_row(detail: Detail) -> Row:
+    """Give the row of a closer look at a layer."""
+    return (clean(detail.site), int(detail.step), *encode_detail(detail))
+
+
+def read_detail(values: tuple[Any, ...]) -> Detail:
+    """Read a row of ``detail``."""
+    return decode_detail(*values)
 
 
 def read_units(values: tuple[Any, ...]) -> UnitCounts:

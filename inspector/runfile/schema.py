@@ -12,7 +12,7 @@ from deepseek.kernels.summary.columns import COLUMNS
 APPLICATION_ID = 0x44535231
 """``DSR1`` in the file header: tells a run file from any other SQLite file."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """SQLite's ``user_version``; raised with every change of the tables or of the encodings."""
 
 MAX_FILE_BYTES = 512 * 2**20
@@ -33,6 +33,9 @@ MAX_STEP_ROWS = 10_000
 
 MAX_UNITS = 2**20
 """Most units of a site; there are no counts of larger ones."""
+
+MAX_DETAILS = 128
+"""Most layers of which a closer look is kept; those looked at longest ago go first."""
 
 MAX_TEXT = 4096
 """Longest text in characters; the writer cuts what is longer."""
@@ -189,10 +192,13 @@ EVENT = Table("event", {"step": int, "position": int, "kind": str, "data": str},
 GRAPH = Table("graph", {"step": int, "data": str}, ("step",))
 """Holds the newest module graph, and the step that it came with, which may be gone."""
 
+LAYER = Table("detail", {"site": str, "step": int, "facts": str, "data": bytes}, ("site",))
+"""Holds the newest closer look at each layer, and the step of it, which may be gone."""
+
 RECORD_TABLES = (STEP, SITE, LAYOUT, FRAME, UNIT, SCALAR, FINDING, EVENT)
 """The tables that grow."""
 
-COUNTED = (*RECORD_TABLES, GRAPH)
+COUNTED = (*RECORD_TABLES, GRAPH, LAYER)
 
 REMOVED = "removed"
 

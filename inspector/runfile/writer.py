@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 from deepseek.errors import RunFileError
+from deepseek.inspector.detail import Detail
 from deepseek.inspector.record import Event, StepRecord
 from deepseek.inspector.runfile import schema
 from deepseek.inspector.runfile.checks import check_record
 from deepseek.inspector.runfile.files import create_privately, on_network_filesystem
 from deepseek.inspector.runfile.process import Process
-from deepseek.inspector.runfile.rows import Row, Rows, event_row, graph_row, record_rows
+from deepseek.inspector.runfile.rows import Row, Rows, detail_row, event_row, graph_row, record_rows
 from deepseek.inspector.runfile.sealing import seal
 from deepseek.inspector.runfile.texts import clean
 from deepseek.inspector.runfile.thinner import Thinner, change_parts
@@ -102,6 +103,23 @@ class RunWriter:
             (first,) = self._db.execute("SELECT count(*) FROM event WHERE step = ?", (self._step,)).fetchone()
             self._insert(schema.EVENT, [event_row(self._step, *item) for item in enumerate(events, first)])
             added[schema.EVENT.name] = len(events)
+
+    def add_details(self, details: Sequence[Detail]) -> None:
+        """Keep closer looks at layers, each instead of the one before of the same layer.
+
+        Of more than ``schema.MAX_DETAILS`` layers those stay that were looked at last.
+
+        Raises:
+            RunFileError: The disk is full, or the file is gone.
+        """
+        rows = [detail_row(detail) for detail in details]
+        with self._transaction() as added:
+            for row in rows:
+                added[schema.LAYER.name] += 1 - self._db.execute(schema.LAYER.delete("site", 1), row[:1]).rowcount
+                self._insert(schema.LAYER, [row])
+            excess = self._tally[schema.LAYER.name] + added[schema.LAYER.name] - schema.MAX_DETAILS
+            oldest = "DELETE FROM detail WHERE site IN (SELECT site FROM detail ORDER BY step, site LIMIT ?)"
+            added[schema.LAYER.name] -= self._db.execute(oldest, (max(excess, 0),)).rowcount
 
     def close(self, state: Literal["closed", "interrupted"] = "closed") -> None:
         """Mark the run as ended and fold the log into the file, so that it is a single one; twice does nothing.

@@ -167,7 +167,7 @@ ATTACKS: dict[str, Attack] = {
     "another application": statement("PRAGMA application_id = 252006673"),
     "version zero": statement("PRAGMA user_version = 0"),
     "negative version": statement("PRAGMA user_version = -1"),
-    "UTF-16 text": statement("PRAGMA user_version = 3; UPDATE step SET time = CAST(x'00d8' AS TEXT) WHERE step = 1"),
+    "UTF-16 text": statement("PRAGMA user_version = 4; UPDATE step SET time = CAST(x'00d8' AS TEXT) WHERE step = 1"),
     "shape of 2**63": shape(f"[{2**63}]"),
     "shape whose product is 2**63": shape("[4294967296, 4294967296]"),
     "shape that hides its size behind a zero": shape("[0, 4294967296, 4294967296]"),

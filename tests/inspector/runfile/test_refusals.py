@@ -88,7 +88,7 @@ def test_newer_version(write_run):
     path = write_run(records(2))
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
-    assert "has format 99, newer than format 3" in refusal(path)
+    assert "has format 99, newer than format 4" in refusal(path)
     assert "upgrade" in refusal(path)
 
 
