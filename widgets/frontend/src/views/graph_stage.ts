@@ -10,7 +10,7 @@ export interface Part {
 }
 
 /** With fewer parts than this all are drawn, wherever they lie. */
-const MOST_UNSEEN = 600;
+const MOST_UNSEEN = 200;
 const MARGIN = 200;
 const [SMALLEST, LARGEST] = [0.05, 2.5];
 /** Below this texts can hardly be read: what does not fit is cut off instead. */
