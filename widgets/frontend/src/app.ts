@@ -32,7 +32,8 @@ const TABS: readonly [Tab, ...Tab[]] = [
 /**
  * Draws everything into an element that is in the page; returns a function that takes it away again.
  *
- * `control` is the way to the training, or the sentence that says why there is none.
+ * `control` is the way to the training, or the sentence that says why there is none;
+ * `pauseMs` tells how long to wait between two drawings of news.
  */
 export async function mount(
   root: HTMLElement,
@@ -40,6 +41,7 @@ export async function mount(
   setup: Setup,
   store: Store,
   control: Control | string = NO_CONTROL,
+  pauseMs: () => number = () => PAUSE_MS,
 ): Promise<() => void> {
   root.className = "deepseek-widget";
   root.dataset["testid"] = "deepseek-widget";
@@ -69,7 +71,7 @@ export async function mount(
   }
   function scheduleNews(): void {
     if (timer !== 0) return;
-    timer = window.setTimeout(() => ((timer = 0), schedule()), Math.max(0, drawn + PAUSE_MS - performance.now()));
+    timer = window.setTimeout(() => ((timer = 0), schedule()), Math.max(0, drawn + pauseMs() - performance.now()));
   }
 
   const columns = h("div", { class: "ds-columns" });
