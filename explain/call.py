@@ -1,5 +1,6 @@
 """A model and what it is called with, so that it can be called again with other tensors in their place."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -8,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from deepseek.errors import DeepseekError
+from deepseek.text import printable
 
 Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
 """A tensor, a tuple (positional arguments) or a mapping (keyword arguments, such as a transformers BatchEncoding)."""
@@ -21,8 +23,8 @@ TOKEN_IDS = "input_ids"  # noqa: S105  these tokens are words
 class Call:
     """One call of a model, which can be repeated for other rows and with other tensors.
 
-    A row is one sample: what lies along the first dimension. Tensors with another first dimension, and everything that
-    is no tensor, are handed over as they are.
+    A row is one sample: what lies along the first dimension. Tensors with another first dimension are handed over as
+    they are, and of everything that is no tensor a copy, so that a cache does not grow from call to call.
 
     Args:
         model: Called in evaluation mode; see ``evaluating``.
@@ -56,7 +58,7 @@ class Call:
         Returns:
             What the model returns.
         """
-        given = {**self._arguments}
+        given = {name: _fresh(name, value) for name, value in self._arguments.items()}
         for name, tensor in self.tensors.items():
             given[name] = tensor if rows is None else tensor[rows.to(tensor.device)]
         given |= replaced or {}
@@ -98,6 +100,19 @@ def _named(inputs: Any) -> dict[str, Any]:
         "`inputs` must be a tensor, a tuple of positional arguments or a dict of keyword arguments, "
         f"not {type(inputs).__name__}."
     )
+
+
+def _fresh(name: str, value: Any) -> Any:
+    """Return a tensor itself, and a copy of anything else."""
+    if isinstance(value, Tensor):
+        return value
+    try:
+        return copy.deepcopy(value)
+    except (RuntimeError, TypeError) as error:
+        raise DeepseekError(
+            f"The input `{printable(name)}` must be something that can be copied, because the model may change it: {error}. "
+            "Make a cache under torch.no_grad()."
+        ) from error
 
 
 def _rows(arguments: Mapping[str, Any]) -> int:

@@ -48,6 +48,20 @@ def test_rows_repeat_and_tensors_are_replaced_while_the_rest_stays():
     assert call(rows, {"a": torch.zeros(4, 2)}).flatten().tolist() == [2.0, 0.0, 2.0, 2.0]
 
 
+def test_what_the_model_changes_is_the_same_at_the_next_call():
+    class Cached(nn.Module):
+        def forward(self, x, cache):
+            cache.append(len(cache))
+            return x * len(cache)
+
+    cache = [0]
+    call = Call(Cached(), {"x": A, "cache": cache})
+    assert call().equal(call())
+    assert cache == [0]
+    with pytest.raises(DeepseekError, match="can be copied"):
+        Call(Cached(), {"x": A, "cache": [A.clone().requires_grad_() * 2]})()
+
+
 def test_token_ids_are_explained_where_nothing_else_can_be():
     class Tagger(nn.Module):
         def forward(self, input_ids, attention_mask):
