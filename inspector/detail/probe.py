@@ -77,6 +77,7 @@ class LayerProbe:
         self._entered: _Moment | None = None
         self._returned: _Moment | None = None
         self._follows_gradient = False
+        self._entering = self._returning = False
 
     def remove(self) -> None:
         """Take all hooks off."""
@@ -92,11 +93,11 @@ class LayerProbe:
         if self.calls:
             return
         inputs = [tensor for _, tensor in (*walk(args), *walk(kwargs))][:_MAX_OUTPUTS]
-        # Before anything else: the time of this hook itself is left out of what is measured from here on.
-        self._entered = self._now(inputs[0] if inputs else None)
         for tensor in () if self._has_parameters else inputs:
             if tensor.requires_grad:
                 self._tensor_handles.append(tensor.register_hook(self._hook(self._accumulated)))
+        _wait_for(inputs[0] if inputs else None)
+        self._entering = True
 
     def _leave(self, module: nn.Module, _args: Any, output: Any) -> None:
         tensors = list(walk(output))[:_MAX_OUTPUTS]
@@ -126,11 +127,11 @@ class LayerProbe:
     def _look_at_gradient(self, path: str, gradient: torch.Tensor | None) -> None:
         if gradient is None:
             return
-        if self._returned is None and math.isnan(self.backward_ms):
-            self._returned = self._now(gradient)
+        self._returning = self._returned is None and math.isnan(self.backward_ms)
         scale = self._recorder.inverse_scale
         with torch.no_grad():
             self._add("activation_gradient", path, gradient if scale is None else gradient.detach() * scale)
+        _wait_for(gradient)
 
     def _accumulated(self, gradient: torch.Tensor | None) -> None:
         """The gradient of a parameter or of an input is there."""
@@ -148,31 +149,43 @@ class LayerProbe:
             return False
         return recorder.in_forward or torch.is_grad_enabled() or is_checkpointing()
 
-    def _now(self, tensor: torch.Tensor | None) -> _Moment:
-        if tensor is not None and tensor.device.type not in ("cpu", "meta"):
-            torch.accelerator.synchronize(tensor.device)
+    def _charged(self) -> None:
+        """A hook has ended and was charged with its time: from here on it does not count for the layer."""
+        if self._entering:
+            self._entering, self._entered = False, self._now()
+        if self._returning:
+            self._returning, self._returned = False, self._now()
+
+    def _now(self) -> _Moment:
         return _Moment(perf_counter_ns(), self._recorder.total_ns)
 
     def _since(self, moment: _Moment | None, tensor: torch.Tensor | None) -> float:
         """Milliseconds since a moment, what watching took meanwhile left out."""
         if moment is None:
             return math.nan
-        now = self._now(tensor)
+        _wait_for(tensor)
+        now = self._now()
         return max(now.ns - moment.ns - (now.watching_ns - moment.watching_ns), 0) / 1e6
 
     def _hook(self, action: Callable[..., None]) -> "_Hook":
-        return _Hook(self._recorder, self._name, action)
+        return _Hook(self._recorder, self._name, action, self._charged)
 
 
 class _Hook(Probe):
-    """Hands what a hook is given to a function."""
+    """Hands what a hook is given to a function, and calls another one when its time has been charged."""
 
     group = "detail"
 
-    def __init__(self, recorder: Recorder, name: str, action: Callable[..., None]) -> None:
+    def __init__(self, recorder: Recorder, name: str, action: Callable[..., None], charged: Callable[[], None]) -> None:
         super().__init__(recorder, 0)
         self._layer = name
         self._action = action
+        self._charged = charged
+
+    def __call__(self, *args: Any) -> None:
+        """Observe, then tell that this is over."""
+        super().__call__(*args)
+        self._charged()
 
     def observe(self, *args: Any) -> None:
         """Call the function."""
@@ -180,3 +193,9 @@ class _Hook(Probe):
 
     def _name(self) -> str:
         return self._layer
+
+
+def _wait_for(tensor: torch.Tensor | None) -> None:
+    """Wait until an accelerator has computed what it was asked for."""
+    if tensor is not None and tensor.device.type not in ("cpu", "meta"):
+        torch.accelerator.synchronize(tensor.device)
