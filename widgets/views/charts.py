@@ -18,9 +18,7 @@ from bokeh.models import (
     FixedTicker,
     LinearColorMapper,
     LogColorMapper,
-    LogTicker,
     NumeralTickFormatter,
-    PrintfTickFormatter,
     Range1d,
 )
 from bokeh.palettes import Viridis256
@@ -58,7 +56,7 @@ def loss_figure() -> figure:
     plot.xaxis.axis_label = "step"
     plot.x_range.range_padding = 0.02
     plot.yaxis.ticker.desired_num_ticks = 5
-    plot.yaxis.formatter = NumeralTickFormatter(format="0.[0000]")
+    plot.yaxis.formatter = BasicTickFormatter()
     return plot
 
 
@@ -181,8 +179,8 @@ def _color_bar(scale: str, colors: LogColorMapper | LinearColorMapper) -> ColorB
     return color_bar(
         colors,
         name=f"{scale}_bar",
-        ticker=LogTicker() if log else BasicTicker(desired_num_ticks=5),
-        formatter=PrintfTickFormatter(format="%.0e") if log else BasicTickFormatter(),
+        ticker=FixedTicker(ticks=[], name="log_ticks") if log else BasicTicker(desired_num_ticks=5),
+        formatter=BasicTickFormatter(),
     )
 
 

@@ -26,6 +26,7 @@ interface ViewManager {
 
 export interface Bokeh {
   version: string;
+  documents: BokehDocument[];
   embed: { embed_item(item: unknown, target: HTMLElement): Promise<ViewManager> };
   require(module: string): Record<string, (...args: never[]) => unknown>;
   set_log_level(level: string): void;
@@ -81,6 +82,9 @@ export async function embed(bokeh: Bokeh, item: unknown, target: HTMLElement): P
     remove: () => {
       views.clear();
       document.clear();
+      // BokehJS itself never forgets a document.
+      const known = bokeh.documents.indexOf(document);
+      if (known >= 0) bokeh.documents.splice(known, 1);
     },
   };
 }

@@ -16,6 +16,14 @@ export function formatNumber(value: number, digits = 4): string {
   return text.replace("-", "−").replace("e+", "e").replace("e-", "e−");
 }
 
+/** Ticks of one axis: as few digits as write each of them as it is. */
+export function tickLabels(ticks: readonly number[]): string[] {
+  const exact = (digits: number) => ticks.every((tick) => Math.abs(Number(tick.toPrecision(digits)) - tick) <= 1e-9 * Math.abs(tick));
+  // `formatNumber` writes a power of ten with one digit less.
+  const digits = [2, 3, 4, 5, 6].find((count) => exact(count - 1)) ?? 7;
+  return ticks.map((tick) => formatNumber(tick, digits));
+}
+
 export function formatShare(value: number | null): string {
   if (value === null || Number.isNaN(value)) return "–";
   const percent = value * 100;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { formatBytes, formatNumber, formatShare, layerLabel, shorten } from "../src/format";
+import { formatBytes, formatNumber, formatShare, layerLabel, shorten, tickLabels } from "../src/format";
+import { logTicks } from "../src/grid";
 
 describe("numbers", () => {
   it.each([
@@ -11,6 +12,25 @@ describe("numbers", () => {
     [NaN, "–"],
     [-Infinity, "−∞"],
   ])("%d reads %s", (value, text) => expect(formatNumber(value)).toBe(text));
+
+  it.each([
+    [[0.1, 1, 10], ["0.1", "1", "10"]],
+    [[0.003, 0.0031, 0.0032], ["0.003", "0.0031", "0.0032"]],
+    [[1.01, 1.015, 1.02], ["1.01", "1.015", "1.02"]],
+    [[8e-5, 1e-4, 1.2e-4], ["8.0e−5", "1.0e−4", "1.2e−4"]],
+    [[1e-6, 1e-3, 1], ["1e−6", "0.001", "1"]],
+    [[2], ["2"]],
+    [[], []],
+  ])("ticks at %j read %j", (ticks, labels) => expect(tickLabels(ticks)).toEqual(labels));
+
+  it("no two ticks of a scale read alike, however narrow it is", () => {
+    for (let low = 1e-7; low < 1e7; low *= 3.7) {
+      for (const factor of [1.0005, 1.01, 1.3, 3, 40, 1e6]) {
+        const labels = tickLabels(logTicks(low, low * factor));
+        expect(new Set(labels).size).toBe(labels.length);
+      }
+    }
+  });
 
   it("shares are percent", () => expect([0.031, 0.5, null].map(formatShare)).toEqual(["3.1 %", "50 %", "–"]));
   it("bytes have units", () => expect([12, 1605632, 3e9].map(formatBytes)).toEqual(["12 B", "1.61 MB", "3.00 GB"]));

@@ -1,15 +1,16 @@
 // Two recorded steps of the run side by side: the chosen metric over depth, and what changed in between.
-import { named, plainText, type Chart } from "../bokeh";
+import { named, type Chart } from "../bokeh";
 import { compareColumns, DISTANCE, FACTOR, firstChanged, measuredColumns, mostChanged, threshold, type LayerChange } from "../compare";
 import { h, setText } from "../dom";
-import { formatNumber, layerLabel } from "../format";
+import { layerLabel } from "../format";
 import type { MetricInfo } from "../generated/messages";
-import { colourRange, logTicks } from "../grid";
+import { colourRange } from "../grid";
 import type { State } from "../store";
 import { compareTable } from "./compare_table";
 import { rowsChart } from "./compare_chart";
 import { verdict } from "./compare_verdict";
 import { stepChoice, stepText } from "./steps";
+import { labelTicks } from "./ticks";
 import type { Host, View } from "./view";
 
 export async function compareView(host: Host, parent: HTMLElement): Promise<View> {
@@ -83,9 +84,7 @@ function metricChoice(host: Host): HTMLSelectElement {
 }
 
 function showTicks(host: Host, { chart, axis }: { chart: Chart; axis: Record<string, unknown> }, layers: LayerChange[]): void {
-  const ticks = logTicks(...colourRange(Float32Array.from(layers.flatMap(({ a, b }) => [a, b])), "log"));
-  named(chart, "ticks")["ticks"] = ticks;
-  axis["major_label_overrides"] = new Map(ticks.map((tick) => [tick, plainText(host.bokeh, formatNumber(tick, 3))]));
+  labelTicks(host.bokeh, axis, named(chart, "ticks"), ...colourRange(Float32Array.from(layers.flatMap(({ a, b }) => [a, b])), "log"));
 }
 
 /** What is not finite, or not above zero on a log scale, has no place in a chart: the table tells it. */

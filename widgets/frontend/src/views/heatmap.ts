@@ -6,6 +6,7 @@ import type { MetricInfo } from "../generated/messages";
 import { colourRange, toGrid, type Grid } from "../grid";
 import type { State } from "../store";
 import { showRows } from "./rows";
+import { labelTicks } from "./ticks";
 import { chartItem, type Host, type View } from "./view";
 
 export async function heatmapView(host: Host, parent: HTMLElement): Promise<View> {
@@ -76,7 +77,9 @@ export async function heatmapView(host: Host, parent: HTMLElement): Promise<View
       const grid = toGrid(matrix, state.steps, state.stride, metric.worst);
       shown = { grid, state, metric, rows };
       showLabels(state, rows);
-      showScale(chart, metric, colourRange(grid.values, metric.scale));
+      const ends = colourRange(grid.values, metric.scale);
+      showScale(chart, metric, ends);
+      if (metric.scale === "log") labelTicks(host.bokeh, named(chart, "log_bar"), named(chart, "log_ticks"), ...ends);
       range["start"] = grid.start;
       range["end"] = grid.start + grid.span;
       const empty = grid.rows === 0 || matrix.columns === 0;

@@ -1,10 +1,11 @@
 // All metrics of the chosen layer over steps.
-import { embed, named, plainText } from "../bokeh";
+import { embed, named } from "../bokeh";
 import { h, setText } from "../dom";
-import { formatNumber, layerLabel } from "../format";
+import { layerLabel } from "../format";
 import type { MetricInfo } from "../generated/messages";
-import { colourRange, logTicks } from "../grid";
+import { colourRange } from "../grid";
 import type { State } from "../store";
+import { labelTicks } from "./ticks";
 import { chartItem, type Host, type View } from "./view";
 
 /** With more points than this a line reads better alone. */
@@ -60,9 +61,7 @@ async function line(host: Host, metric: MetricInfo, parent: HTMLElement) {
     const values = matrix.values.slice(row * matrix.columns, (row + 1) * matrix.columns);
     if (metric.scale === "log") {
       const [low, high] = colourRange(values as Float32Array, "log");
-      const ticks = logTicks(low, high);
-      named(chart, "ticks")["ticks"] = ticks;
-      axis["major_label_overrides"] = new Map(ticks.map((tick) => [tick, plainText(host.bokeh, formatNumber(tick, 3))]));
+      labelTicks(host.bokeh, axis, named(chart, "ticks"), low, high);
     }
     source["data"] = { step: Float32Array.from(state.steps), value: drawable(values as Float32Array, metric.scale) };
     dots["visible"] = values.length <= MOST_DOTS;
