@@ -1,6 +1,7 @@
 // Has graphs laid out beside the page, or in it where no thread may start.
 /// <reference path="./worker_text.d.ts" />
-import { type Cache, type Layout, place, type Request } from "./graph_layout";
+import type { Cache } from "./graph_arrange";
+import { type Layout, place, type Request } from "./graph_layout";
 import source from "worker:./graph_worker.ts";
 
 export class Layouter {

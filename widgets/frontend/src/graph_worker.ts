@@ -1,5 +1,6 @@
 // The layout of graphs in a thread of its own.
-import { type Cache, place, type Request } from "./graph_layout";
+import type { Cache } from "./graph_arrange";
+import { place, type Request } from "./graph_layout";
 
 const thread = globalThis as unknown as {
   onmessage: (event: MessageEvent<Request>) => void;

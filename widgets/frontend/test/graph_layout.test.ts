@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type Cache, overlap, place, type Rectangle, type Request } from "../src/graph_layout";
+import type { Cache } from "../src/graph_arrange";
+import { overlap, place, type Rectangle, type Request } from "../src/graph_layout";
 import { toTree } from "../src/graph_tree";
 import { toVisible } from "../src/graph_visible";
 import { nextIn } from "../src/graph_way";
@@ -45,6 +46,20 @@ describe("the layout", () => {
       expect(ys.at(-1)).toBe(to.y);
       expect(from.y).toBeLessThan(to.y);
     });
+  });
+
+  it("leads a tensor that skips boxes past them, also where these lie in another box", () => {
+    const made = request(residual(), ALL);
+    const { places, paths } = place(made, new Map());
+    // From the embedding to the sum of the first block, past the two layers in it.
+    const path = paths[made.joints.findIndex(({ source, target }) => source === 2 && target === 7)]!;
+    const skipped = [5, 6].map((id) => places[made.boxes.findIndex((box) => box.id === id)]!);
+    expect(path.length).toBeGreaterThan(2);
+    for (const [x, y] of path) {
+      for (const other of skipped) expect(overlap({ x, y, width: 0, height: 0 }, other)).toBe(false);
+    }
+    const lowest = Math.max(...path.slice(1, -1).map(([, y]) => y));
+    expect(lowest).toBeGreaterThan(skipped[1]!.y);
   });
 
   it("writes no label over a box or over another label", () => {
