@@ -93,16 +93,46 @@ def commands(run, verb):
     ]
 
 
-def test_the_training_obeys_the_bar_while_its_cell_runs(notebook, lab, artifacts):
-    page, bar = notebook.page, Bar(notebook.page)
-    bar.wait_for("running")
+def pause_and_resume(bar, times):
+    """Click on Pause, and go on, so many times; return when each click came."""
     clicks = []
-    for _ in range(20):
+    for _ in range(times):
         clicks.append(bar.press("pause"))
         bar.wait_for("paused")
         bar.press("pause")
         bar.wait_for("running")
         time.sleep(0.1)
+    return clicks
+
+
+def late_s(run, clicks):
+    """By how much each pause began later than at the end of the step in which its click came, in order."""
+    wall_s = {record.step: record.wall_ms / 1000 for record in run.records()}
+    pauses = commands(run, "pause")[: len(clicks)]
+    return sorted(
+        data["time"] - clicked - wall_s[int(data["steps"]) - 1]
+        for clicked, (_, data) in zip(clicks, pauses, strict=True)
+    )
+
+
+@pytest.mark.slow
+def test_nineteen_of_twenty_clicks_pause_within_a_step_and_100_ms(notebook, lab):
+    bar = Bar(notebook.page)
+    bar.wait_for("running")
+    clicks = pause_and_resume(bar, 50)
+    bar.press("stop")
+    bar.press("stop")
+    notebook.page.evaluate("async () => { await window.cellEnd; }")
+    late = late_s(open_run(lab.folder / "controlled.dsrun"), clicks)
+    print("from click to pause beyond the step in progress, ms:", [round(1000 * seconds) for seconds in late])
+    assert late[47] <= 0.1
+    assert notebook.errors == []
+
+
+def test_the_training_obeys_the_bar_while_its_cell_runs(notebook, lab, artifacts):
+    page, bar = notebook.page, Bar(notebook.page)
+    bar.wait_for("running")
+    clicks = pause_and_resume(bar, 20)
     bar.press("pause")
     bar.wait_for("paused")
     page.locator(BAR).first.scroll_into_view_if_needed()
@@ -136,14 +166,8 @@ def test_the_training_obeys_the_bar_while_its_cell_runs(notebook, lab, artifacts
     assert notebook.errors == []
 
     run = open_run(lab.folder / "controlled.dsrun")
-    wall_s = {record.step: record.wall_ms / 1000 for record in run.records()}
-    pauses = commands(run, "pause")[: len(clicks)]
-    late = sorted(
-        data["time"] - clicked - wall_s[int(data["steps"]) - 1]
-        for clicked, (_, data) in zip(clicks, pauses, strict=True)
-    )
-    print("from click to pause beyond the step in progress, ms:", [round(1000 * seconds) for seconds in late])
-    assert late[-2] <= 0.1
+    # Beside other work; on a quiet machine it is 0.1 s.
+    assert late_s(run, clicks)[-2] <= 0.5
     lr = {record.step: record.scalars["lr"] for record in run.records() if "lr" in record.scalars}
     (halved, _), (set_to, _) = commands(run, "set_lr")
     assert (lr[halved - 1], lr[halved], lr[set_to - 1], lr[set_to]) == (0.01, 0.005, 0.005, 0.002)
