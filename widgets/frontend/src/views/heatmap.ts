@@ -6,6 +6,7 @@ import type { MetricInfo } from "../generated/messages";
 import { colourRange, toGrid, type Grid } from "../grid";
 import type { State } from "../store";
 import { showRows } from "./rows";
+import { tableTwin } from "./table";
 import { labelTicks } from "./ticks";
 import { chartItem, type Host, type View } from "./view";
 
@@ -20,7 +21,8 @@ export async function heatmapView(host: Host, parent: HTMLElement): Promise<View
   const metrics = metricChoice(host);
   const head = h("div", { class: "ds-section-head" }, h("h3", {}, "Layers over steps"), metrics.element);
   const foot = h("div", { class: "ds-foot" }, hint, legend);
-  const element = h("section", { class: "ds-card ds-heat" }, head, h("div", { class: "ds-stage" }, none, plot, tip), foot);
+  const twin = tableTwin(host, "The chosen metric by layer", "heatmap-table");
+  const element = h("section", { class: "ds-card ds-heat" }, head, h("div", { class: "ds-stage" }, none, plot, tip), foot, twin.element);
   parent.append(element);
 
   const chart = await embed(host.bokeh, chartItem(host.setup, "heatmap"), plot);
@@ -97,6 +99,10 @@ export async function heatmapView(host: Host, parent: HTMLElement): Promise<View
       chosen.setv({ top: row, bottom: row + 1, visible: row >= 0 });
       setText(hint, hintText(metric, state));
       legend.hidden = !grid.values.some((value) => Math.abs(value) === Infinity);
+      twin.show(() => ({
+        heads: ["layer", `step ${formatInteger(state.steps.at(-1) ?? 0)}`],
+        rows: rows.map((layer, row) => [layerLabel(state.layers[layer]!), matrix.values[(row + 1) * matrix.columns - 1] ?? NaN]),
+      }));
       plot.dataset["columns"] = String(matrix.columns);
       plot.dataset["updates"] = String(Number(plot.dataset["updates"]) + 1);
     },

@@ -5,6 +5,7 @@ import { layerLabel } from "../format";
 import type { MetricInfo } from "../generated/messages";
 import { colourRange } from "../grid";
 import type { State } from "../store";
+import { type Numbers, rowsBySteps, tableTwin } from "./table";
 import { labelTicks } from "./ticks";
 import { chartItem, type Host, type View } from "./view";
 
@@ -16,7 +17,8 @@ export async function layerView(host: Host, parent: HTMLElement): Promise<View> 
   const type = h("span", { class: "ds-type" });
   const head = h("div", { class: "ds-section-head" }, h("h3", {}, "Layer"), choice, type);
   const plots = h("div", { class: "ds-lines", "data-testid": "layer-lines" });
-  const element = h("section", { class: "ds-card" }, head, plots);
+  const twin = tableTwin(host, "The chosen layer by step", "layer-table");
+  const element = h("section", { class: "ds-card" }, head, plots, twin.element);
   parent.append(element);
   const lines = await Promise.all(host.setup.metrics.map((metric) => line(host, metric, plots)));
   let names = "";
@@ -36,6 +38,7 @@ export async function layerView(host: Host, parent: HTMLElement): Promise<View> 
       setText(type, state.layers[layer]?.type ?? "");
       plots.dataset["layer"] = state.layers[layer]?.name ?? "";
       for (const { show } of lines) show(state, layer);
+      twin.show(() => layerNumbers(host.setup.metrics, state, layer));
     },
     remove: () => lines.forEach(({ chart }) => chart.remove()),
   };
@@ -68,6 +71,17 @@ async function line(host: Host, metric: MetricInfo, parent: HTMLElement) {
     cell.dataset["points"] = String(values.length);
   }
   return { chart, show };
+}
+
+/** What the lines show: each metric that was measured in the layer, by step. */
+function layerNumbers(metrics: readonly MetricInfo[], state: State, layer: number): Numbers {
+  const measured = metrics.filter(({ name }) => state.rows.get(name)?.includes(layer) && state.metrics.has(name));
+  const columns = measured.map(({ name }) => {
+    const { values, columns } = state.metrics.get(name)!;
+    const row = state.rows.get(name)!.indexOf(layer);
+    return values.slice(row * columns, (row + 1) * columns);
+  });
+  return { heads: ["step", ...measured.map(({ title }) => title)], rows: rowsBySteps(state.steps, columns) };
 }
 
 /** Zero and negative values have no place on a log axis, infinite ones on none. */

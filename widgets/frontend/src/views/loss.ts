@@ -1,6 +1,7 @@
 // One logged scalar over steps.
 import { embed, named } from "../bokeh";
 import { h } from "../dom";
+import { rowsBySteps, tableTwin } from "./table";
 import { chartItem, type Host, type View } from "./view";
 
 export async function lossView(host: Host, parent: HTMLElement): Promise<View> {
@@ -9,7 +10,8 @@ export async function lossView(host: Host, parent: HTMLElement): Promise<View> {
   const plot = h("div", { class: "ds-plot", role: "img", "aria-label": "The logged value over steps", "data-testid": "loss" });
   const empty = h("p", { class: "ds-empty" }, "Nothing logged yet. Log values with session.log(loss=loss).");
   const head = h("div", { class: "ds-section-head" }, title, choice);
-  const element = h("section", { class: "ds-card ds-loss" }, head, plot, empty);
+  const twin = tableTwin(host, "The logged value by step", "loss-table");
+  const element = h("section", { class: "ds-card ds-loss" }, head, plot, empty, twin.element);
   parent.append(element);
   const chart = await embed(host.bokeh, chartItem(host.setup, "loss"), plot);
   const source = named(chart, "loss");
@@ -28,12 +30,15 @@ export async function lossView(host: Host, parent: HTMLElement): Promise<View> {
       choice.hidden = scalars.length < 2;
       plot.hidden = scalars.length === 0;
       empty.hidden = scalars.length > 0;
+      twin.element.hidden = scalars.length === 0;
       title.textContent = choice.value === "loss" || choice.value === "" ? "Loss" : choice.value;
       const points = state.scalars.get(choice.value);
       if (points === undefined) return;
       const row = (index: number) => points.values.slice(index * points.columns, (index + 1) * points.columns);
       source["data"] = { step: row(0), mean: row(1), low: row(2), high: row(3) };
       plot.dataset["points"] = String(points.columns);
+      const heads = ["step", "mean", "lowest", "highest"];
+      twin.show(() => ({ heads, rows: rowsBySteps(row(0), [row(1), row(2), row(3)]) }));
     },
     remove: chart.remove,
   };
