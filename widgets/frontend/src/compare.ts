@@ -53,8 +53,8 @@ function changeOf(a: number, b: number, scale: Scale): number {
 
 /** The layer that changed most, if any did. */
 export function mostChanged(layers: readonly LayerChange[]): LayerChange | null {
-  const size = ({ change }: LayerChange) => (Number.isNaN(change) ? 0 : Math.abs(change));
-  return layers.reduce<LayerChange | null>((best, each) => (size(each) > (best ? size(best) : 0) ? each : best), null);
+  const more = (a: LayerChange, b: LayerChange | null) => Math.abs(a.change) > Math.abs(b?.change ?? 0);
+  return layers.reduce<LayerChange | null>((best, each) => (more(each, best) ? each : best), null);
 }
 
 /** The layer nearest the input that changed by more than the threshold. */
