@@ -51,6 +51,8 @@ export class KernelWatch {
   #stream: { key: string; end: () => void } | null = null;
   #newest = "";
   #chosen = "";
+  /** Until then a Jupyter kernel that did not know us is left alone. */
+  #strangeUntil = 0;
 
   constructor(kernel: Kernel.IKernelConnection) {
     this.kernel = kernel;
@@ -64,6 +66,16 @@ export class KernelWatch {
 
   get isConnected(): boolean {
     return this.kernel.connectionStatus === "connected";
+  }
+
+  get isBusy(): boolean {
+    return this.#busy;
+  }
+
+  /** Whether the training that commands go to is held. */
+  get isPaused(): boolean {
+    const followed = this.#stream !== null ? this.run?.store.state?.header.state : undefined;
+    return (followed ?? this.#wanted(this.sessions)?.state) === "paused";
   }
 
   /** Whether somebody looks; only then is the Jupyter kernel asked, and only then does it send. */
@@ -83,6 +95,33 @@ export class KernelWatch {
   /** Hands a command to the session that is followed; rejects with an error whose message is for the user. */
   async command(command: Command): Promise<void> {
     await this.#control.command(this.#wanted(await this.#control.sessions())?.key ?? "", command);
+  }
+
+  /** Pauses the training, or lets it go on. */
+  async toggle(): Promise<void> {
+    const wanted = this.#wanted(await this.#control.sessions());
+    await this.#control.command(wanted?.key ?? "", { verb: wanted?.state === "paused" ? "resume" : "pause" });
+  }
+
+  /** Ends the training of a session after the step in progress. */
+  stop(key: string): Promise<void> {
+    return this.#control.command(key, { verb: "stop" });
+  }
+
+  /** Asks for the sessions without following one. */
+  async refresh(): Promise<void> {
+    if (!this.isConnected || this.kernel.isDisposed || performance.now() < this.#strangeUntil) return;
+    const era = this.#era;
+    try {
+      if (((await this.kernel.spec)?.language ?? "python") !== "python") return;
+      await acquaint(this.kernel);
+      const sessions = await this.#control.sessions();
+      if (era !== this.#era) return;
+      this.sessions = sessions;
+      this.changed.emit();
+    } catch {
+      this.#strangeUntil = performance.now() + REFUSED_MS;
+    }
   }
 
   #soon(pause: number): void {

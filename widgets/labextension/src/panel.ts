@@ -5,10 +5,17 @@ import type { Message } from "@lumino/messaging";
 import { Widget } from "@lumino/widgets";
 import { mount } from "../../frontend/src/app";
 import { h, setText } from "../../frontend/src/dom";
+import { OPEN_RUN } from "./commands";
 import { type Absence, advice, snippet } from "./empty";
 import { icon } from "./icon";
 import type { KernelWatch, Run } from "./kernel";
 import type { Watcher } from "./watcher";
+
+/** What a button of the panel does: a command and its label. */
+export interface Action {
+  command: string;
+  label: string;
+}
 
 export class Panel extends Widget {
   #watcher: Watcher;
@@ -22,12 +29,12 @@ export class Panel extends Widget {
   #run: Run | null = null;
   #unmount: (() => void) | null = null;
 
-  constructor(watcher: Watcher, commands: CommandRegistry, trans: TranslationBundle) {
+  constructor(id: string, watcher: Watcher, commands: CommandRegistry, trans: TranslationBundle, actions: readonly Action[]) {
     super();
     this.#watcher = watcher;
     this.#commands = commands;
     this.#trans = trans;
-    this.id = "deepseek-workbench-panel";
+    this.id = id;
     this.addClass("deepseek-panel");
     this.title.icon = icon;
     this.title.caption = "DeepSeek Workbench";
@@ -36,7 +43,9 @@ export class Panel extends Widget {
     this.node.setAttribute("role", "region");
     this.node.setAttribute("aria-label", "DeepSeek Workbench");
     this.node.dataset["testid"] = "deepseek-panel";
-    this.node.append(this.#choice, this.#notice, this.#empty, this.#host);
+    const bar = h("div", { class: "deepseek-bar", role: "toolbar", "aria-label": trans.__("Panel") }, this.#choice);
+    bar.append(...actions.map((action) => this.#button(action)));
+    this.node.append(bar, this.#notice, this.#empty, this.#host);
     watcher.changed.connect(this.#show, this);
   }
 
@@ -66,7 +75,7 @@ export class Panel extends Widget {
   }
 
   #visible(visible: boolean): void {
-    this.#watcher.shown = visible;
+    this.#watcher.show(this, visible);
     if (visible) this.#show();
   }
 
@@ -98,7 +107,10 @@ export class Panel extends Widget {
     if (this.#notice.hidden || this.#notice.firstChild?.textContent === text) return;
     this.#notice.replaceChildren(h("p", {}, text));
     const path = watch?.restartedAt ? watch.run?.session.path : undefined;
-    if (path) this.#notice.append(snippet(`deepseek.open_run(${JSON.stringify(path)}).widget()`, this.#trans));
+    if (!path) return;
+    this.#notice.append(snippet(`deepseek.open_run(${JSON.stringify(path)}).widget()`, this.#trans));
+    const action = { command: OPEN_RUN, label: this.#trans.__("Open the saved run") };
+    if (this.#commands.hasCommand(OPEN_RUN)) this.#notice.append(this.#button(action, { file: path }));
   }
 
   #noticeText({ restartedAt, isConnected }: KernelWatch): string {
@@ -107,6 +119,12 @@ export class Panel extends Widget {
       return this.#trans.__("The Jupyter kernel was restarted at %1. This is the last view; the saved run:", time);
     }
     return isConnected ? "" : this.#trans.__("Disconnected: training goes on, the view follows when the connection is back.");
+  }
+
+  #button({ command, label }: Action, args: { file?: string } = {}): HTMLButtonElement {
+    const button = h("button", { type: "button", class: "deepseek-copy", "data-testid": command.replace(":", "-") }, label);
+    button.addEventListener("click", () => void this.#commands.execute(command, args));
+    return button;
   }
 
   #showEmpty(absence: Absence | null): void {
@@ -130,7 +148,7 @@ export class Panel extends Widget {
     if (run === null) return;
     const root = h("div");
     this.#host.replaceChildren(root);
-    mount(root, run.bokeh, run.setup, run.store, run.control).then(
+    mount(root, run.bokeh, run.setup, run.store, run.control, this.#watcher.preferences.pauseMs).then(
       (unmount) => (this.#run === run ? (this.#unmount = unmount) : unmount()),
       (error: unknown) => setText(root, this.#trans.__("The run could not be drawn: %1", String(error))),
     );

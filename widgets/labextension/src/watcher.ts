@@ -4,14 +4,16 @@ import type { Kernel } from "@jupyterlab/services";
 import { Token } from "@lumino/coreutils";
 import { Signal } from "@lumino/signaling";
 import { KernelWatch } from "./kernel";
+import { Preferences } from "./preferences";
 
 export class Watcher {
   /** Something that the panel shows is different now. */
   readonly changed = new Signal<this, void>(this);
+  readonly preferences = new Preferences();
   notebook: NotebookPanel | null = null;
   watch: KernelWatch | null = null;
   #watches = new WeakMap<Kernel.IKernelConnection, KernelWatch>();
-  #shown = false;
+  #viewers = new Set<object>();
 
   constructor(tracker: INotebookTracker) {
     tracker.widgetAdded.connect((_, panel) => this.#keepWatches(panel));
@@ -22,18 +24,27 @@ export class Watcher {
   }
 
   /** Whether somebody can see what is followed: data travels only then. */
-  set shown(shown: boolean) {
-    this.#shown = shown;
+  get isShown(): boolean {
+    return this.#viewers.size > 0 && !document.hidden;
+  }
+
+  /** A viewer can be seen from now on, or can no longer. */
+  show(viewer: object, visible: boolean): void {
+    if (visible) this.#viewers.add(viewer);
+    else this.#viewers.delete(viewer);
     this.#activate();
   }
 
+  /** What is known of the Jupyter kernel of a notebook. */
+  watchOf({ sessionContext }: NotebookPanel): KernelWatch | null {
+    const kernel = sessionContext.session?.kernel ?? null;
+    return kernel === null ? null : this.#watchOf(kernel);
+  }
+
   /** Each Jupyter kernel gets its watch at once, because only a page that knows our comms leaves those of others alone. */
-  #keepWatches({ sessionContext }: NotebookPanel): void {
-    const keep = () => {
-      const kernel = sessionContext.session?.kernel;
-      if (kernel) this.#watchOf(kernel);
-    };
-    sessionContext.kernelChanged.connect(keep);
+  #keepWatches(panel: NotebookPanel): void {
+    const keep = () => void this.watchOf(panel);
+    panel.sessionContext.kernelChanged.connect(keep);
     keep();
   }
 
@@ -45,8 +56,7 @@ export class Watcher {
   }
 
   #kernelChanged(): void {
-    const kernel = this.notebook?.sessionContext.session?.kernel ?? null;
-    const watch = kernel === null ? null : this.#watchOf(kernel);
+    const watch = this.notebook === null ? null : this.watchOf(this.notebook);
     if (watch !== this.watch) {
       if (this.watch !== null) this.watch.active = false;
       this.watch = watch;
@@ -65,7 +75,7 @@ export class Watcher {
   }
 
   #activate(): void {
-    if (this.watch !== null) this.watch.active = this.#shown && !document.hidden;
+    if (this.watch !== null) this.watch.active = this.isShown;
   }
 }
 
