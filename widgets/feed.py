@@ -5,9 +5,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
+from deepseek.inspector.detail import Detail
 from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.record import StepRecord
 from deepseek.inspector.recording import Recording
+from deepseek.widgets.detail_message import detail_packet
 from deepseek.widgets.graph_message import graph_packet
 from deepseek.widgets.history import History
 from deepseek.widgets.messages import Packet
@@ -19,7 +21,7 @@ GROWING = ("running", "paused")
 """States of a recording to which steps will be added."""
 
 
-Stored = tuple[Iterable[StepRecord], ModuleGraph]
+Stored = tuple[Iterable[StepRecord], ModuleGraph, Iterable[Detail]]
 
 
 class Feed:
@@ -29,7 +31,7 @@ class Feed:
 
     Args:
         recording: What to show; one that is still growing is followed until ``close``.
-        read: Gives the steps that are stored by now, and the module graph.
+        read: Gives the steps that are stored by now, the module graph, and the closer looks at layers.
 
     Attributes:
         history: What has been read so far; hold ``lock`` while using it.
@@ -48,10 +50,11 @@ class Feed:
         self._extras: dict[str, Packet] = {}
         self._snapshot_due = 0.0
         self.close = _subscribe(recording, self._collect)
-        records, graph = read()
+        records, graph, details = read()
         with self.lock:
             self.history.add(records)
             self._show_graph(graph)
+            self._show_details(details)
 
     def start(self, notify: Callable[[], None]) -> None:
         """Have ``notify`` called when there is news, in the recording's thread; it must not raise there."""
@@ -72,7 +75,7 @@ class Feed:
             return increment or self._snapshot()
 
     def extras(self) -> list[Packet]:
-        """What is new beside the steps since the last call, the module graph to begin with."""
+        """What is new beside the steps since the last call: the module graph, the newest look at each layer."""
         with self.lock:
             self._take()
             extras, self._extras = list(self._extras.values()), {}
@@ -90,10 +93,15 @@ class Feed:
             for record in batch:
                 if record.graph is not None:
                     self._show_graph(record.graph)
+                self._show_details(record.details)
 
     def _show_graph(self, graph: ModuleGraph) -> None:
         if graph.nodes:
             self._extras["graph"] = graph_packet(graph)
+
+    def _show_details(self, details: Iterable[Detail]) -> None:
+        for detail in details:
+            self._extras[f"detail/{detail.site}"] = detail_packet(detail)
 
     def _snapshot(self) -> Packet:
         whole = self.history.snapshot(self._recording.status)

@@ -21,6 +21,9 @@ from deepseek.widgets.views.charts import charts
 ANSWER_S = 1.0
 """A page that asks for the state is answered at most this often."""
 
+MAX_DETAILS = 32
+"""Layers of which the widget keeps the newest closer look, each up to 100 kB."""
+
 STATIC = Path(__file__).parent / "static"
 
 
@@ -46,13 +49,15 @@ class LiveWidget(anywidget.AnyWidget):
     setup = traitlets.Dict().tag(sync=True)
     snapshot = traitlets.Dict(allow_none=True).tag(sync=True)
     graph = traitlets.Dict(allow_none=True).tag(sync=True)
+    details: traitlets.List[dict[str, Any]] = traitlets.List(traitlets.Dict()).tag(sync=True)
     failure = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self.refused = 0
         self._next_answer = 0.0
-        self._feed = Feed(recording, lambda: (recording.records(), recording.graph()))
+        self._known: dict[str, dict[str, Any]] = {}
+        self._feed = Feed(recording, lambda: (recording.records(), recording.graph(), recording.details()))
         self.history, self.lock = self._feed.history, self._feed.lock
         super().__init__(
             _esm=(STATIC / "widget.js").read_text(encoding="utf-8"),
@@ -62,6 +67,7 @@ class LiveWidget(anywidget.AnyWidget):
             setup=setup_message(recording, session_key(recording)),
             snapshot=_trait(self._feed.snapshot()),
             graph=None,
+            details=[],
         )
         self._carry_extras()
         self._feed.start(self._tell)
@@ -85,6 +91,8 @@ class LiveWidget(anywidget.AnyWidget):
         now = time.monotonic()
         if _asks_for_state(msg) and now >= self._next_answer:
             self._next_answer = now + ANSWER_S
+            with self.lock:
+                self.details = list(self._known.values())
             self.send_state()
         else:
             self.refused += 1
@@ -106,8 +114,19 @@ class LiveWidget(anywidget.AnyWidget):
             self.snapshot = _trait(packet)
 
     def _carry_extras(self) -> None:
+        """Hand over the graph and closer looks; the looks are kept for pages that are loaded later."""
+        new = []
         for packet in self._feed.extras():
-            self.graph = _trait(packet)
+            if packet.message["type"] == "detail":
+                new.append(_trait(packet))
+                self._known.pop(packet.message["site"], None)
+                self._known[packet.message["site"]] = new[-1]
+            else:
+                self.graph = _trait(packet)
+        for site in list(self._known)[:-MAX_DETAILS]:
+            del self._known[site]
+        if new:
+            self.details = new
 
 
 @cache

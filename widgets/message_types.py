@@ -3,7 +3,7 @@
 Generated from the schema by ``npm run generate``.
 """
 
-# schema sha256: 5f10f2cab6eb01abfae417270ad6f143d13bc00d8e32cb72b4a481eb495c9e96
+# schema sha256: 6aebb2e790bf63510bb2e952ee3a8e2c243c7fe874cddb7b2ba400f77e288c18
 
 from __future__ import annotations
 
@@ -62,6 +62,56 @@ class Graph(TypedDict):
     texts: list[Name]
     layouts: list[TensorLayout]
     arrays: list[ArrayInfo]
+
+
+class Detail(TypedDict):
+    """A closer look at a layer. Arrays: counts, exponents, formats, units, picture; rows are histograms."""
+
+    type: Literal["detail"]
+    site: Name
+    layer_type: Name
+    step: int
+    watched: bool
+    calls: int
+    note: Text
+    forward_ms: float | None
+    backward_ms: float | None
+    output_bytes: int
+    parameter_bytes: int
+    gradient_bytes: int
+    histograms: list[HistogramInfo]
+    first_exponent: int
+    units: UnitsInfo | None
+    picture: PictureInfo | None
+    arrays: list[ArrayInfo]
+
+
+class HistogramInfo(TypedDict):
+    """See `HistogramInfo` in the schema."""
+
+    kind: Literal["activation", "activation_gradient", "gradient", "parameter"]
+    tensor: Name
+    dtype: Name
+    numel: int
+    zeros: int
+    nonfinite: int
+    low: float | None
+    high: float | None
+
+
+class UnitsInfo(TypedDict):
+    """See `UnitsInfo` in the schema."""
+
+    of: Literal["activation", "gradient"]
+    samples: int
+
+
+class PictureInfo(TypedDict):
+    """See `PictureInfo` in the schema."""
+
+    kind: Literal["filters", "heads", "matrix"]
+    tensor: Name
+    caption: Text
 
 
 class Header(TypedDict):
@@ -167,4 +217,4 @@ class ArrayInfo(TypedDict):
     shape: list[int]
 
 
-Message = Setup | Snapshot | Increment | Graph
+Message = Setup | Snapshot | Increment | Graph | Detail

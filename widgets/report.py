@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deepseek.inspector.recording import Recording
+from deepseek.widgets.detail_message import detail_packet
 from deepseek.widgets.graph_message import graph_packet
 from deepseek.widgets.history import History
 from deepseek.widgets.live import bokeh_js, setup_message
@@ -54,7 +55,8 @@ def run_data(recording: Recording, history: History) -> dict[str, Any]:
         recording: A live session or an opened run.
         history: Holds the recording's steps.
     """
-    packets = (history.snapshot(recording.status), graph_packet(recording.graph()))
+    details = map(detail_packet, recording.details())
+    packets = (history.snapshot(recording.status), graph_packet(recording.graph()), *details)
     return {
         "setup": setup_message(recording),
         "messages": [

@@ -3,7 +3,7 @@
 Generated from the schema by ``npm run generate``.
 """
 
-# schema sha256: 082f6e42f827d0654f6de6166c17798fc1b6b2ba006ef1bb2d080a33d8953188
+# schema sha256: 86c83df354ef8b564052267a5c81265d81d8ad6df56b1cb9168a602fd494dc29
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Literal, NotRequired, TypedDict
 
 Id = int
 Key = str
+Site = str
 Text = str
 
 
@@ -108,5 +109,19 @@ class BreakOn(TypedDict):
     condition: str
 
 
-Command = Plain | SetFactor | SetValue | SetClip | BreakOn
+class WatchCloser(TypedDict):
+    """See `WatchCloser` in the schema."""
+
+    verb: Literal["watch_closer"]
+    site: Site | None
+
+
+class AskDetail(TypedDict):
+    """See `AskDetail` in the schema."""
+
+    verb: Literal["ask_detail"]
+    site: Site
+
+
+Command = Plain | SetFactor | SetValue | SetClip | BreakOn | WatchCloser | AskDetail
 ControlMessage = SessionsRequest | CommandRequest | FollowRequest | UnfollowRequest | SessionsReply | Answer

@@ -102,7 +102,7 @@ class Stream:
     def _stored(self) -> Stored:
         """Read the run file: the session's own reader belongs to the thread that trains."""
         with closing(Run(self._session.path)) as run:
-            return list(run.records()), run.graph()
+            return list(run.records()), run.graph(), run.details()
 
     def _waited(self, told: str) -> bool:
         """Wait for something to tell; return False when there is nobody left to tell it to."""

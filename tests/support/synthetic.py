@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from deepseek.inspector.detail import Detail
 from deepseek.inspector.graph.module_graph import Edge, ModuleGraph, Node
 from deepseek.inspector.record import Finding, Frame, Layout, Site, StepRecord
 from deepseek.inspector.recording import Overhead, Status
@@ -97,6 +98,9 @@ class SyntheticRecording:
 
     def summary(self) -> pd.DataFrame:
         raise NotImplementedError
+
+    def details(self) -> list[Detail]:
+        return []
 
     def graph(self) -> ModuleGraph:
         """One call of each module after the other, between an input and an output."""

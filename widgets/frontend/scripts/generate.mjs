@@ -8,7 +8,7 @@ import { compile } from "json-schema-to-typescript";
 
 /** By schema: the module of the Python types, and what the browser checks. */
 const SCHEMAS = {
-  messages: { python: "message_types", checked: ["Setup", "Snapshot", "Increment", "Graph"] },
+  messages: { python: "message_types", checked: ["Setup", "Snapshot", "Increment", "Graph", "Detail"] },
   requests: { python: "request_types", checked: ["SessionsReply", "Answer"] },
 };
 

@@ -2,7 +2,8 @@
 import { inconsistency } from "./consistent";
 import { decodeArrays, joinColumns, lowerBound, type Matrix } from "./decode";
 import type { FindingInfo, FlowSite, Header, Layer, TensorLayout } from "./generated/messages";
-import { isGraph, isIncrement, isSnapshot } from "./generated/validate";
+import { type LayerDetail, readDetail } from "./detail";
+import { isDetail, isGraph, isIncrement, isSnapshot } from "./generated/validate";
 import { type ModuleGraph, readGraph } from "./graph";
 
 export interface State {
@@ -21,7 +22,12 @@ export interface State {
   findings: FindingInfo[];
   /** Null until one has arrived. */
   graph: ModuleGraph | null;
+  /** The newest closer look at each layer, by its name; the newest last. */
+  details: ReadonlyMap<string, LayerDetail>;
 }
+
+/** Layers of which a closer look is kept. */
+const MOST_DETAILS = 64;
 
 const NOTHING: Matrix = { rows: 0, columns: 0, values: new Float32Array() };
 
@@ -32,6 +38,7 @@ export class Store {
   /** Messages that could not be read. */
   refused = 0;
   #graph: ModuleGraph | null = null;
+  #details: ReadonlyMap<string, LayerDetail> = new Map();
   #listeners = new Set<() => void>();
 
   /** Takes a message and never throws; one that is invalid, old or follows a gap changes nothing. */
@@ -71,6 +78,12 @@ export class Store {
       this.#graph = readGraph(message, decodeArrays(message.arrays, payload));
       return this.state && { ...this.state, graph: this.#graph };
     }
+    if (isDetail(message)) {
+      const detail = readDetail(message, decodeArrays(message.arrays, payload));
+      const others = [...this.#details].filter(([site]) => site !== detail.site);
+      this.#details = new Map([...others, [detail.site, detail] as const].slice(-MOST_DETAILS));
+      return this.state && { ...this.state, details: this.#details };
+    }
     if (isSnapshot(message)) {
       if (this.state !== null && message.sequence <= this.state.sequence) return null;
       const arrays = decodeArrays(message.arrays, payload);
@@ -84,6 +97,7 @@ export class Store {
         flowLayouts: asIntegers(arrays.get("flow_layouts")),
         flowValues: arrays.get("flow") ?? NOTHING,
         graph: this.#graph,
+        details: this.#details,
       };
     }
     const state = this.state;

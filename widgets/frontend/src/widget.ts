@@ -14,6 +14,7 @@ interface Traits extends Record<string, unknown> {
   setup: unknown;
   snapshot: { message: unknown; payload: DataView } | null;
   graph: { message: unknown; payload: DataView } | null;
+  details: { message: unknown; payload: DataView }[];
   failure: string;
 }
 
@@ -47,12 +48,15 @@ function initialize({ model }: { model: AnyModel<Traits> }): () => void {
       run.store.receive(packet.message, packet.payload);
       model.set(name, null);
     }
+    const details = model.get("details") ?? [];
+    for (const { message, payload } of details) run.store.receive(message, payload);
+    if (details.length > 0) model.set("details", []);
   };
   const increment = (message: unknown, buffers?: DataView[]) => {
     run.store.receive(message, buffers?.[0] as DataView);
   };
   take();
-  const changes = ["bokeh_js" as const, ...PACKETS].map((name) => `change:${name}` as const);
+  const changes = ["bokeh_js" as const, "details" as const, ...PACKETS].map((name) => `change:${name}` as const);
   for (const change of changes) model.on(change, take);
   model.on("msg:custom", increment);
   return () => {

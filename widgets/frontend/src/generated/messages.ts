@@ -1,8 +1,8 @@
-// Generated from messages.schema.json by "npm run generate"; schema sha256: 5f10f2cab6eb01abfae417270ad6f143d13bc00d8e32cb72b4a481eb495c9e96
+// Generated from messages.schema.json by "npm run generate"; schema sha256: 6aebb2e790bf63510bb2e952ee3a8e2c243c7fe874cddb7b2ba400f77e288c18
 /**
  * Everything that travels from Python to the browser. Arrays follow as one binary payload.
  */
-export type Message = Setup | Snapshot | Increment | Graph;
+export type Message = Setup | Snapshot | Increment | Graph | Detail;
 export type Name = string;
 export type SessionKey = string;
 export type Text = string;
@@ -201,4 +201,54 @@ export interface Graph {
    * @maxItems 2
    */
   arrays: ArrayInfo[];
+}
+/**
+ * A closer look at a layer. Arrays: counts, exponents, formats, units, picture; rows are histograms.
+ */
+export interface Detail {
+  type: "detail";
+  site: Name;
+  layer_type: Name;
+  step: number;
+  /**
+   * Whether the layer is looked at in every step.
+   */
+  watched: boolean;
+  calls: number;
+  note: Text;
+  forward_ms: number | null;
+  backward_ms: number | null;
+  output_bytes: number;
+  parameter_bytes: number;
+  gradient_bytes: number;
+  /**
+   * @maxItems 32
+   */
+  histograms: HistogramInfo[];
+  first_exponent: number;
+  units: UnitsInfo | null;
+  picture: PictureInfo | null;
+  /**
+   * @maxItems 5
+   */
+  arrays: ArrayInfo[];
+}
+export interface HistogramInfo {
+  kind: "activation" | "activation_gradient" | "gradient" | "parameter";
+  tensor: Name;
+  dtype: Name;
+  numel: number;
+  zeros: number;
+  nonfinite: number;
+  low: number | null;
+  high: number | null;
+}
+export interface UnitsInfo {
+  of: "activation" | "gradient";
+  samples: number;
+}
+export interface PictureInfo {
+  kind: "filters" | "heads" | "matrix";
+  tensor: Name;
+  caption: Text;
 }

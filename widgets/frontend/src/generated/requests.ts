@@ -1,4 +1,4 @@
-// Generated from requests.schema.json by "npm run generate"; schema sha256: 082f6e42f827d0654f6de6166c17798fc1b6b2ba006ef1bb2d080a33d8953188
+// Generated from requests.schema.json by "npm run generate"; schema sha256: 86c83df354ef8b564052267a5c81265d81d8ad6df56b1cb9168a602fd494dc29
 /**
  * Everything that travels over the control comm: requests of the browser and the replies to them.
  */
@@ -6,7 +6,8 @@ export type ControlMessage =
   SessionsRequest | CommandRequest | FollowRequest | UnfollowRequest | SessionsReply | Answer;
 export type Id = number;
 export type Key = string;
-export type Command = Plain | SetFactor | SetValue | SetClip | BreakOn;
+export type Command = Plain | SetFactor | SetValue | SetClip | BreakOn | WatchCloser | AskDetail;
+export type Site = string;
 export type Text = string;
 
 /**
@@ -43,6 +44,14 @@ export interface SetClip {
 export interface BreakOn {
   verb: "break_on";
   condition: string;
+}
+export interface WatchCloser {
+  verb: "watch_closer";
+  site: Site | null;
+}
+export interface AskDetail {
+  verb: "ask_detail";
+  site: Site;
 }
 /**
  * Asks for the messages of a session, to be sent on the comm that `stream` names.

@@ -1,10 +1,11 @@
-// Generated from messages.schema.json by "npm run generate"; schema sha256: 5f10f2cab6eb01abfae417270ad6f143d13bc00d8e32cb72b4a481eb495c9e96
-// Generated from requests.schema.json by "npm run generate"; schema sha256: 082f6e42f827d0654f6de6166c17798fc1b6b2ba006ef1bb2d080a33d8953188
-import type { Graph, Increment, Setup, Snapshot } from "./messages";
+// Generated from messages.schema.json by "npm run generate"; schema sha256: 6aebb2e790bf63510bb2e952ee3a8e2c243c7fe874cddb7b2ba400f77e288c18
+// Generated from requests.schema.json by "npm run generate"; schema sha256: 86c83df354ef8b564052267a5c81265d81d8ad6df56b1cb9168a602fd494dc29
+import type { Detail, Graph, Increment, Setup, Snapshot } from "./messages";
 import type { Answer, SessionsReply } from "./requests";
 export function isSetup(message: unknown): message is Setup;
 export function isSnapshot(message: unknown): message is Snapshot;
 export function isIncrement(message: unknown): message is Increment;
 export function isGraph(message: unknown): message is Graph;
+export function isDetail(message: unknown): message is Detail;
 export function isSessionsReply(message: unknown): message is SessionsReply;
 export function isAnswer(message: unknown): message is Answer;

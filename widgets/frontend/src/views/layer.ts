@@ -7,6 +7,7 @@ import { colourRange } from "../grid";
 import type { State } from "../store";
 import { type Numbers, rowsBySteps, tableTwin } from "./table";
 import { labelTicks } from "./ticks";
+import { detailView } from "./layer_detail";
 import { chartItem, type Host, type View } from "./view";
 
 /** With more points than this a line reads better alone. */
@@ -20,6 +21,8 @@ export async function layerView(host: Host, parent: HTMLElement): Promise<View> 
   const twin = tableTwin(host, "The chosen layer by step", "layer-table");
   const element = h("section", { class: "ds-card" }, head, plots, twin.element);
   parent.append(element);
+  const detail = detailView(host, element);
+  head.append(detail.buttons);
   const lines = await Promise.all(host.setup.metrics.map((metric) => line(host, metric, plots)));
   let names = "";
   choice.addEventListener("change", () => host.select({ layer: Number(choice.value) }));
@@ -38,9 +41,13 @@ export async function layerView(host: Host, parent: HTMLElement): Promise<View> 
       setText(type, state.layers[layer]?.type ?? "");
       plots.dataset["layer"] = state.layers[layer]?.name ?? "";
       for (const { show } of lines) show(state, layer);
+      detail.show(state, state.layers[layer]?.name ?? "");
       twin.show(() => layerNumbers(host.setup.metrics, state, layer));
     },
-    remove: () => lines.forEach(({ chart }) => chart.remove()),
+    remove() {
+      for (const { chart } of lines) chart.remove();
+      detail.remove();
+    },
   };
 }
 
