@@ -79,14 +79,14 @@ export function drawBox(box: Box, { x, y, width, height }: Rectangle, open: bool
   return group;
 }
 
-export function drawLink(link: Link, path: Point[], label: Point | null, ends: [string, string]): SVGGElement {
+export function drawLink(key: string, link: Link, path: Point[], label: Point | null, ends: [string, string]): SVGGElement {
   const thickness = 1 + Math.min(3, Math.log10(1 + link.bytes / 1000) / 2);
   const group = svg(
     "g",
     {
       class: "ds-link",
       "data-testid": "graph-link",
-      "data-link": `${link.source} ${link.target} ${link.tied}`,
+      "data-link": key,
       "data-tied": String(link.tied),
       "data-source": ends[0],
       "data-target": ends[1],

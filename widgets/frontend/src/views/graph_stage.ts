@@ -21,8 +21,8 @@ const CLICK = 4;
 
 export class Stage {
   readonly element: SVGSVGElement;
-  /** Of the parts; kept in the page although it may not be seen. */
-  focused: string | null = null;
+  /** The part that the keyboard goes to; kept in the page although it may not be seen. */
+  #focused: string | null = null;
   #content = svg("g");
   #parts: Part[] = [];
   #drawn = new Map<string, SVGGElement>();
@@ -47,13 +47,26 @@ export class Stage {
     this.#watch.observe(this.element);
   }
 
-  /** Takes the place of what was drawn before. */
-  show(parts: Part[], size: { width: number; height: number }): void {
+  /** Takes the place of what was drawn before; the part that had the focus keeps it, `chosen` gets it when it is gone. */
+  show(parts: Part[], size: { width: number; height: number }, chosen: string | null): void {
+    const hadFocus = this.#content.contains(document.activeElement);
     this.#parts = parts;
     this.#size = size;
     this.#content.replaceChildren();
     this.#drawn.clear();
+    const keys = new Set(parts.map(({ key }) => key));
+    const candidates = [this.#focused, chosen, parts.at(-1)?.key ?? null];
+    this.#focused = candidates.find((key) => key !== null && keys.has(key)) ?? null;
     this.#draw();
+    if (hadFocus && this.#focused !== null) this.focus(this.#focused, true);
+  }
+
+  /** Makes a part the one that the keyboard goes to, and goes there if it is `now`. */
+  focus(key: string, now: boolean): void {
+    if (this.#focused !== null) this.#drawn.get(this.#focused)?.setAttribute("tabindex", "-1");
+    this.#focused = key;
+    this.#draw();
+    if (now) this.#drawn.get(key)?.focus({ preventScroll: true });
   }
 
   /** The element of a part, if it is in the page. */
@@ -118,7 +131,7 @@ export class Stage {
       width: (this.element.clientWidth + 2 * MARGIN) / this.#scale,
       height: (this.element.clientHeight + 2 * MARGIN) / this.#scale,
     };
-    const wanted = this.#parts.filter(({ key, area }) => few || key === this.focused || overlap(area, seen));
+    const wanted = this.#parts.filter(({ key, area }) => few || key === this.#focused || overlap(area, seen));
     const keys = new Set(wanted.map(({ key }) => key));
     for (const [key, element] of this.#drawn) {
       if (keys.has(key)) continue;
@@ -130,6 +143,7 @@ export class Stage {
     for (const { key, draw } of wanted) {
       let element = this.#drawn.get(key);
       if (element === undefined) this.#drawn.set(key, (element = draw()));
+      if (key === this.#focused) element.setAttribute("tabindex", "0");
       if (element === before) before = element.nextSibling;
       else this.#content.insertBefore(element, before);
     }

@@ -1,6 +1,7 @@
 // The boxes that are seen, as a table.
 import { h, setText } from "../dom";
 import { formatBytes, formatNumber } from "../format";
+import type { Reading } from "../graph_reading";
 import type { Box } from "../graph_tree";
 
 const COLUMNS = ["name", "class", "kind", "call", "output shape", "dtype", "bytes"];
@@ -8,8 +9,8 @@ const FIRST_NUMBER = 6;
 
 export interface GraphTable {
   element: HTMLDetailsElement;
-  /** Each box with the value of the metric, null where nothing is measured; costs nothing while it is closed. */
-  show(boxes: readonly Box[], metric: string, value: (box: Box) => number | null): void;
+  /** Costs nothing while it is closed. */
+  show(boxes: readonly Box[], reading: Reading): void;
 }
 
 /** `opened` is called when it has to be shown. */
@@ -26,15 +27,15 @@ export function graphTable(opened: () => void): GraphTable {
 
   return {
     element,
-    show(boxes, metric, value) {
+    show(boxes, reading) {
       if (!element.open) return;
-      setText(metricHead, metric);
+      setText(metricHead, reading.metric.title);
       if (boxes !== shown) {
         shown = boxes;
         numbers = boxes.map(() => h("td", { class: "ds-number" }));
         body.replaceChildren(...boxes.map((box, index) => row(box, numbers[index]!)));
       }
-      boxes.forEach((box, index) => setText(numbers[index]!, formatNumber(value(box) ?? NaN)));
+      boxes.forEach((box, index) => setText(numbers[index]!, formatNumber(reading.value(box) ?? NaN)));
     },
   };
 }
