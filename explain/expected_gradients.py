@@ -71,8 +71,8 @@ class ExpectedGradients:
                 for each in sums
             ]
         result = {}
-        for place, (name, way) in enumerate(ways.items()):
+        for index, (name, way) in enumerate(ways.items()):
             share = shares.to(way.device).reshape(-1, *[1] * (way.dim() - 1))
-            parts = [(share * way.double() * own[place].double()).sum(0) for own in gradients]
+            parts = [(share * way.double() * own[index].double()).sum(0) for own in gradients]
             result[name] = torch.stack(parts, -1)
         return result

@@ -14,10 +14,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from deepseek.explain.shapley.game import Game
-
-TOLERANCE = 0.002
-"""Sampling ends when every standard error is below this share of the largest value of its output."""
+from deepseek.explain.shapley.game import TOLERANCE, Game
 
 ENUMERATED = 20_000
 """Sizes with no more coalitions than this are shuffled as a whole; of larger ones, coalitions are drawn one by one."""

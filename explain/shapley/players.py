@@ -83,12 +83,9 @@ class Players:
         rows = {name: call.tensors[name].detach().cpu().double().numpy() for name in self._members}
         if not self.grouped:
             return rows
-        total, counts = np.zeros((call.rows, self.count + 1)), np.zeros(self.count + 1)
-        for name, member in self._members.items():
-            place = member.numpy().reshape(-1)
-            np.add.at(counts, place, 1)
-            np.add.at(total, (slice(None), place), rows[name].reshape(call.rows, -1))
-        return self.shaped(total[:, : self.count] / counts[: self.count])
+        sizes = self.gathered({name: np.ones((*shape, 1)) for name, shape in self._shapes.items()})
+        total = self.gathered({name: np.moveaxis(row, 0, -1) for name, row in rows.items()})
+        return self.shaped((total / sizes).T)
 
     def _single(self) -> dict[str, Tensor]:
         members, start = {}, 0

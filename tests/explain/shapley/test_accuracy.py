@@ -1,5 +1,7 @@
 """Shapley values against closed forms, enumeration and shap's exact values for trees."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -53,14 +55,32 @@ def test_a_unanimity_game_is_shared_evenly_by_its_members(method):
     assert (np.abs(found.values - expected) <= 1e-12 + error).all()
 
 
-@pytest.mark.parametrize(("features", "coalitions", "most"), [(10, 256, 0.008), (16, 256, 0.025), (16, 2048, 0.006)])
-def test_the_regression_is_close_to_enumeration_and_knows_how_close(features, coalitions, most):
-    errors, covered = [], []
-    for seed in range(15):
+SEEDS = 15
+
+
+@cache
+def enumerated(features):
+    """Games and their values, by enumeration."""
+    games = []
+    for seed in range(SEEDS):
         model = tanh_net(features, seed)
         inputs, background = torch.randn(1, features).double(), torch.randn(20, features).double()
-        exact = explained(model, inputs, background, target=0, method="exact").values
-        found = explained(model, inputs, background, target=0, method="kernel", max_evals=20 * coalitions, seed=seed)
+        games.append((model, inputs, background, explained(model, inputs, background, target=0, method="exact").values))
+    return games
+
+
+LARGE = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("features", "coalitions", "most"),
+    [(10, 256, 0.008), pytest.param(16, 256, 0.025, marks=LARGE), pytest.param(16, 2048, 0.006, marks=LARGE)],
+)
+def test_the_regression_is_close_to_enumeration_and_knows_how_close(features, coalitions, most):
+    errors, covered = [], []
+    for seed, (model, inputs, background, exact) in enumerate(enumerated(features)):
+        options = {"target": 0, "method": "kernel", "max_evals": 20 * coalitions, "seed": seed}
+        found = explained(model, inputs, background, **options)
         assert found.evaluations <= 20 * coalitions
         errors.append(np.linalg.norm(found.values - exact) / np.linalg.norm(exact))
         covered.append(np.abs(found.values - exact) <= 1.96 * found.std_error)
