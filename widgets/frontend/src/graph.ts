@@ -59,8 +59,13 @@ function columns(arrays: Map<string, Matrix>, name: string, rows: number): numbe
   const matrix = arrays.get(name);
   if (matrix === undefined || (matrix.values.length > 0 && matrix.rows !== rows)) throw new Error(`${name} do not fit`);
   return Array.from({ length: matrix.columns }, (_, column) =>
-    Array.from({ length: rows }, (_, row) => matrix.values[row * matrix.columns + column]!),
+    Array.from({ length: rows }, (_, row) => whole(matrix.values[row * matrix.columns + column]!)),
   );
+}
+
+function whole(value: number): number {
+  if (!Number.isInteger(value)) throw new Error(`${value} is no whole number`);
+  return value;
 }
 
 function at<T>(items: readonly T[], index: number | undefined, what: string): T {

@@ -1,7 +1,7 @@
 // Messages that are wrong in every way that JSON allows: none may throw, none may spoil the picture.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { inconsistency } from "../src/consistent";
-import { Store } from "../src/store";
+import { type State, Store } from "../src/store";
 import widget from "../src/widget";
 import { seeded } from "./random";
 
@@ -35,6 +35,63 @@ function snapshot(sequence: number): Record<string, Json> {
 
 function increment(sequence: number): Record<string, Json> {
   return { type: "increment", sequence, header: HEADER, layouts: [], findings: [FINDING], arrays: ARRAYS };
+}
+
+const LAYOUT = { dtype: "float32", shape: [2], bytes: 8 };
+
+function graph(): Record<string, Json> {
+  const arrays = [
+    { name: "nodes", dtype: "int32", shape: [7, 3] },
+    { name: "edges", dtype: "int32", shape: [3, 1] },
+  ];
+  return { type: "graph", complete: true, note: "", texts: ["", "a", "Linear"], layouts: [LAYOUT], arrays };
+}
+
+/** A module, its input and its call; the values stand by row. */
+const GRAPH = [0, 3, 1, -1, -1, 0, -1, -1, -1, 0, 0, 0, 1, 1, 1, 2, 2, 2, -1, 0, 0, 1, 2, 0];
+
+function detail(): Record<string, Json> {
+  const histogram = { kind: "parameter", tensor: "weight", dtype: "float32", numel: 4, zeros: 0, nonfinite: 0, low: -1, high: 1 };
+  return {
+    type: "detail",
+    site: "a",
+    layer_type: "Linear",
+    step: 3,
+    watched: false,
+    calls: 1,
+    note: "",
+    forward_ms: 0.1,
+    backward_ms: null,
+    output_bytes: 8,
+    parameter_bytes: 8,
+    gradient_bytes: 8,
+    histograms: [histogram],
+    first_exponent: -3,
+    units: { of: "activation", samples: 2 },
+    picture: { kind: "matrix", tensor: "weight", caption: "" },
+    arrays: [
+      { name: "counts", dtype: "int32", shape: [1, 64] },
+      { name: "exponents", dtype: "int32", shape: [1, 4] },
+      { name: "formats", dtype: "int32", shape: [1, 12] },
+      { name: "units", dtype: "float32", shape: [2, 2] },
+      { name: "picture", dtype: "float32", shape: [2, 2] },
+    ],
+  };
+}
+
+function integers(numbers: number[]): DataView {
+  return new DataView(Int32Array.from(numbers).buffer);
+}
+
+/** What of a graph or a closer look the views could not draw. */
+function undrawable({ graph, details }: State): string[] {
+  const nodes = graph?.nodes ?? [];
+  const within = (id: number | null, limit: number) => id === null || (Number.isInteger(id) && id >= 0 && id < limit);
+  return [
+    ...nodes.filter(({ id, parent, caller }) => !within(parent, id) || !within(caller, id)).map(({ id }) => `node ${id}`),
+    ...(graph?.edges ?? []).filter(({ source, target }) => !within(source, target) || !within(target, nodes.length)).map(() => "edge"),
+    ...[...details.values()].flatMap(({ histograms }) => histograms.filter(({ counts }) => counts.length !== 64).map(() => "histogram")),
+  ];
 }
 
 function payload(first = 4): DataView {
@@ -122,6 +179,33 @@ describe("messages", () => {
       else taken += 1;
     }
     expect(store.refused).toBeGreaterThan(5000);
+    expect(taken).toBeGreaterThan(100);
+  });
+
+  it.each([
+    ["a graph", graph, () => integers(GRAPH)],
+    ["a closer look", detail, () => integers(new Array(88).fill(1))],
+  ])("about %s never leave a state that the views cannot draw, ten thousand times", (_, whole, body) => {
+    const random = seeded(11);
+    const store = new Store();
+    store.receive(snapshot(1), payload(0));
+    store.receive(whole(), body());
+    expect(store.refused).toBe(0);
+    let taken = 0;
+    for (let i = 0; i < 10_000; i += 1) {
+      const { updates, state: before } = store;
+      const bytes = body();
+      if (random() < 0.3) bytes.setInt32(4 * Math.floor((random() * bytes.byteLength) / 4), Math.floor(random() * 9) - 3, true);
+      const cut = random() < 0.1 ? Math.floor(random() * bytes.byteLength) : bytes.byteLength;
+      const message = whole() as { arrays: { dtype: string }[] };
+      // The whole numbers of one array come as fractions.
+      if (random() < 0.1) message.arrays[Math.floor(random() * message.arrays.length)]!.dtype = "float32";
+      store.receive(random() < 0.7 ? mutate(message, random) : message, new DataView(bytes.buffer, 0, cut));
+      expect(undrawable(store.state!)).toEqual([]);
+      if (store.updates === updates) expect(store.state).toBe(before);
+      else taken += 1;
+    }
+    expect(store.refused).toBeGreaterThan(3000);
     expect(taken).toBeGreaterThan(100);
   });
 
