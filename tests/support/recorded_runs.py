@@ -4,9 +4,12 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import torch
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from deepseek.inspector.detail import Detail, Histogram, Picture, UnitActivity
+from deepseek.inspector.detail.histogram import histogram
 from deepseek.inspector.graph import Edge, ModuleGraph, Node
 from deepseek.inspector.record import TENSOR_KINDS, Event, Finding, Frame, Layout, Site, StepRecord, UnitCounts
 from deepseek.kernels.summary.columns import COLUMNS
@@ -61,6 +64,27 @@ def with_graph(run: list[StepRecord]) -> list[StepRecord]:
     return [replace(one, graph=graph) if one.step == 1 else one for one in run]
 
 
+def detail(site: str = "layers.0", step: int = 1) -> Detail:
+    """A closer look at a layer, with everything that there may be."""
+    weight = torch.linspace(-1, 1, 12).reshape(3, 4)
+    return Detail(
+        site=site,
+        type="Linear",
+        step=step,
+        watched=False,
+        calls=2,
+        histograms=(histogram("activation", "", weight * 1e-6), histogram("parameter", "weight", weight)),
+        units=UnitActivity("activation", 9, np.array([0, 9], np.uint32), np.array([3, 0], np.uint32)),
+        picture=Picture("matrix", "weight", "3 outputs", weight.numpy()),
+        forward_ms=0.25,
+        backward_ms=math.nan,
+        output_bytes=48,
+        parameter_bytes=96,
+        gradient_bytes=0,
+        note="a note",
+    )
+
+
 def bare(step: int) -> StepRecord:
     """A step that was not observed."""
     return StepRecord(step, 1e9 + step, 3.0, 0.01, False, {"loss": 1.0 / (step + 1)}, gradient_norm=2.0)
@@ -82,6 +106,8 @@ def exact(item: object) -> object:
         case list() | tuple():
             return [exact(value) for value in item]
         case Frame() | Layout() | Site() | Finding() | StepRecord() | UnitCounts() | Event():
+            return [type(item).__name__, *(exact(getattr(item, name)) for name in item.__slots__)]
+        case Detail() | Histogram() | UnitActivity() | Picture():
             return [type(item).__name__, *(exact(getattr(item, name)) for name in item.__slots__)]
     return item
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from recorded_runs import records, with_graph
+from recorded_runs import detail, records, with_graph
 
 from deepseek.errors import RunFileError
 from deepseek.inspector.graph.module_graph import MAX_EDGES, MAX_NODES
@@ -139,6 +139,39 @@ def graph_node(**changes: object) -> Attack:
     sound = dict(zip(columns, (["Net:add", "add"], "function", 0, 1, 0, 8, 0), strict=True))
     module, call = [["Net", "Net"], "module", None, None, 0, 0, None], [None, "call", 0, None, 0, 8, 0]
     return graph("nodes", module, call, list((sound | changes).values()))
+
+
+def layer(**changes: object) -> Attack:
+    """Change facts of the closer look at a layer."""
+
+    def attack(db: sqlite3.Connection) -> None:
+        (text,) = db.execute("SELECT facts FROM detail").fetchone()
+        replaced(schema.LAYER, "1", facts=json.dumps(json.loads(text) | changes))(db)
+
+    return attack
+
+
+def layer_histogram(position: int, value: object) -> Attack:
+    """Change a fact of a closer look's histogram: kind, tensor, dtype, numel, zeros, nonfinite, low, high."""
+
+    def attack(db: sqlite3.Connection) -> None:
+        (text,) = db.execute("SELECT facts FROM detail").fetchone()
+        histograms = json.loads(text)["histograms"]
+        histograms[0][position] = value
+        layer(histograms=histograms)(db)
+
+    return attack
+
+
+def layer_number(place: int, value: int) -> Attack:
+    """Change one of the counts of the first histogram of a closer look."""
+
+    def attack(db: sqlite3.Connection) -> None:
+        (data,) = db.execute("SELECT data FROM detail").fetchone()
+        changed = data[: 8 * place] + struct.pack("<q", value) + data[8 * place + 8 :]
+        replaced(schema.LAYER, "1", data=changed)(db)
+
+    return attack
 
 
 def many_tables(db: sqlite3.Connection) -> None:
@@ -298,6 +331,49 @@ ATTACKS: dict[str, Attack] = {
     "graph with a shape that is a number": graph("tensors", [2, "float32", 8]),
     "graph with a size that fits no shape": graph("tensors", [[3], "float32", 8]),
     "graph with an element of a megabyte": graph("tensors", [[1], "float32", 2**20]),
+    "detail of no JSON": replaced(schema.LAYER, "1", facts="{"),
+    "detail that is a list": replaced(schema.LAYER, "1", facts="[]"),
+    "detail with a fact more": layer(more=1),
+    "detail of a negative step": replaced(schema.LAYER, "1", step=-1),
+    "detail of an endless name": replaced(schema.LAYER, "1", site="x" * (schema.MAX_TEXT + 1)),
+    "detail that was removed": statement("DELETE FROM detail"),
+    "detail that nobody counted": statement("DELETE FROM tally WHERE name = 'detail'"),
+    "detail without a checksum": statement("UPDATE detail SET step = 7"),
+    "more details than are kept": in_turn(
+        *(row(schema.LAYER, f"x{number}", 0, "{}", b"") for number in range(schema.MAX_DETAILS))
+    ),
+    "detail with fewer bytes than it announces": replaced(schema.LAYER, "1", data=b"abc"),
+    "detail with four billion histograms": layer(histograms=[["activation", "", "", 0, 0, 0, None, None]] * 33),
+    "detail with a histogram of a kind that there is not": layer_histogram(0, "kernel"),
+    "detail with a histogram of a list": layer_histogram(0, ["activation"]),
+    "detail with a tensor of an endless name": layer_histogram(1, "x" * (schema.MAX_TEXT + 1)),
+    "detail with more elements than are counted": layer_histogram(3, 13),
+    "detail with 2**63 elements": layer_histogram(3, 2**63),
+    "detail with zeros that are true": layer_histogram(4, True),
+    "detail with negative zeros": layer_histogram(4, -1),
+    "detail with more NaN than elements": layer_histogram(5, 13),
+    "detail with a range from infinity": layer_histogram(6, 1e999),
+    "detail with a range that goes backwards": layer_histogram(6, 5.0),
+    "detail with a negative count": layer_number(0, -1),
+    "detail with a count of 2**62": layer_number(0, 2**62),
+    "detail whose bins lose an element": layer_number(0, 0),
+    "detail whose exponents gain an element": layer_number(64, 1),
+    "detail whose formats lose more than there is": layer_number(64 + 278, 2**40),
+    "detail with units of nothing": layer(units=["weights", 9, 2]),
+    "detail with a unit above its samples": layer(units=["activation", 1, 2]),
+    "detail with four billion units": layer(units=["activation", 9, 2**32]),
+    "detail with minus one unit": layer(units=["activation", 9, -1]),
+    "detail with a picture of nothing": layer(picture=["map", "weight", "", 3, 4]),
+    "detail with a picture of 2**40 cells": layer(picture=["matrix", "weight", "", 2**20, 2**20]),
+    "detail with a picture of minus one row": layer(picture=["matrix", "weight", "", -1, -12]),
+    "detail with a picture that is a number": layer(picture=7),
+    "detail that took less than no time": layer(times=[-1.0, None]),
+    "detail whose time is NaN": layer(times=[math.nan, None]),
+    "detail with a time more": layer(times=[1.0, 1.0, 1.0]),
+    "detail with negative bytes": layer(bytes=[1, 2, -3]),
+    "detail with calls that are a text": layer(calls="many"),
+    "detail that may be watched": layer(watched=1),
+    "detail with a note that is none": layer(note=None),
     "unknown state": replaced(schema.WRITER, "1", state="paused"),
     "no writer": statement("DELETE FROM writer"),
     "other columns": replaced(schema.WRITER, "1", fingerprint="0" * 12),
@@ -313,7 +389,7 @@ def read_everything(path: Path) -> None:
         _ = reader.meta, reader.state
         for read in (reader.sites, reader.layouts, reader.steps, reader.scalars, reader.findings, reader.events):
             read()
-        reader.units(), reader.counts(), reader.graph(), reader.steps(newest=2)
+        reader.units(), reader.counts(), reader.graph(), reader.details(), reader.steps(newest=2)
         reader.newest_frames()
         list(reader.records())
         list(reader.frames("gradient"))
@@ -321,7 +397,7 @@ def read_everything(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_every_attack_is_refused_within_a_second(write_run, name):
-    path = write_run(with_graph(records(4)))
+    path = write_run(with_graph(records(4)), details=[detail()])
     db = sqlite3.connect(path)
     ATTACKS[name](db)
     db.commit()
@@ -335,7 +411,7 @@ def test_every_attack_is_refused_within_a_second(write_run, name):
 
 def test_an_attack_that_changes_nothing_is_read(write_run):
     """The helpers leave a sound file sound: it is the hostile content that is refused above."""
-    path = write_run(with_graph(records(4)))
+    path = write_run(with_graph(records(4)), details=[detail()])
     db = sqlite3.connect(path)
     for table in (*schema.COUNTED, schema.META, schema.WRITER):
         replaced(table, "1")(db)

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from recorded_runs import exact, records, with_graph
+from recorded_runs import detail, exact, records, with_graph
 
 from deepseek.errors import RunFileError
 from deepseek.inspector.runfile import RunReader
@@ -21,6 +21,7 @@ def contents(path: Path) -> list[object]:
             reader.units(),
             reader.counts(),
             reader.graph(),
+            reader.details(),
             reader.newest_frames(),
             list(reader.frames("gradient")),
         ]
@@ -67,11 +68,11 @@ def check_mutants(path: Path, count: int, seed: int) -> None:
 
 
 def test_two_thousand_mutants(write_run):
-    check_mutants(write_run(RUN), 2_000, seed=1)
+    check_mutants(write_run(RUN, details=[detail()]), 2_000, seed=1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(10))
 def test_a_hundred_thousand_mutants(write_run, seed):
-    check_mutants(write_run(RUN), 10_000, seed=100 + seed)
+    check_mutants(write_run(RUN, details=[detail()]), 10_000, seed=100 + seed)

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from recorded_runs import any_run, exact, frame, record, records, with_graph
+from recorded_runs import any_run, detail, exact, frame, record, records, with_graph
 
 from deepseek.errors import RunFileError
 from deepseek.inspector.graph import ModuleGraph, Node
 from deepseek.inspector.record import Layout, Site, StepRecord
 from deepseek.inspector.runfile import RunReader, RunWriter, Step
-from deepseek.inspector.runfile.schema import MAX_TEXT
+from deepseek.inspector.runfile.schema import MAX_DETAILS, MAX_TEXT
 
 
 @given(run=any_run())
@@ -52,6 +52,19 @@ def test_every_table_says_the_same_as_the_records(write_run):
     assert exact(reader.units()) == exact([(item.step, counts) for item in run for counts in item.units])
     assert exact(dict(reader.newest_frames())) == exact({kind: (6, f) for kind, f in run[6].frames.items()})
     assert exact(list(reader.frames("gradient", 2))) == exact([(i.step, i.frames["gradient"]) for i in run[2:]])
+
+
+def test_of_each_layer_the_newest_closer_look_is_read_to_the_bit(tmp_path):
+    bare = dataclasses.replace(detail("b", 5), histograms=(), units=None, picture=None, forward_ms=math.nan)
+    writer = RunWriter(tmp_path / "run.dsrun", {})
+    writer.add_details([detail("a", 1), bare])
+    writer.add_details([detail("a", 7)])
+    with RunReader(tmp_path / "run.dsrun") as reader:
+        assert exact(reader.details()) == exact([bare, detail("a", 7)])
+    writer.add_details([detail(f"layers.{number}", 8 + number) for number in range(MAX_DETAILS)])
+    writer.close()
+    with RunReader(tmp_path / "run.dsrun") as reader:
+        assert [found.step for found in reader.details()] == [*range(8, 8 + MAX_DETAILS)]
 
 
 def test_a_part_of_the_run_is_read_by_step_and_kind(write_run):
