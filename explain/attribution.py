@@ -16,6 +16,7 @@ from deepseek.text import printable
 
 if TYPE_CHECKING:
     import shap
+    from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
 Arrays = dict[str, Array]
@@ -116,6 +117,21 @@ class Attribution:
             *(f"  Note: {note}" for note in self.notes),
         ]
         return printable("\n".join(lines))
+
+    def plot(self, row: int = 0, *, output: int = 0, name: str | None = None) -> "Figure":
+        """Draw what moved an output: bars with 95 % intervals, or an image ``[H, W]`` or ``[C, H, W]``.
+
+        Args:
+            row: Which row.
+            output: Which output, where several were explained.
+            name: Which input; the first one by default.
+
+        Raises:
+            DeepseekError: There is no such part, or no picture for its shape.
+        """
+        from deepseek.explain.picture import picture
+
+        return picture(self, row, output, next(iter(self.values_by_input)) if name is None else name)
 
     def to_shap(self) -> "shap.Explanation":
         """Return a ``shap.Explanation``, so that every ``shap.plots.*`` works.

@@ -1,6 +1,7 @@
 """What an attribution promises: its arithmetic, the way to shap, and files that cannot do harm."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,3 +108,32 @@ def test_shap_takes_it():
     assert explanation[:, :, "yes"].values.shape == (4, 3)
     with pytest.raises(DeepseekError, match="one input"):
         made(inputs=("x", "y")).to_shap()
+
+
+@pytest.mark.parametrize("outputs", [(), (2,)])
+def test_a_picture_names_what_moved_the_output(outputs):
+    errors = {"x": np.full((4, 3, *outputs), 0.02)}
+    attribution = made(outputs, feature_names=("age", "$\\frac{", "bmi"), std_error_by_input=errors)
+    figure = attribution.plot(1)
+    (axes,) = figure.axes
+    figure.canvas.draw()
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    values = attribution.values[1] if not outputs else attribution.values[1, :, 0]
+    assert labels[0].startswith(("age", "$\\frac{", "bmi")[np.argmax(np.abs(values))])
+    assert "95 %" in axes.get_xlabel()
+    assert axes.get_title()
+
+
+def test_many_features_share_a_bar_and_images_are_images():
+    wide = replace(made(), values_by_input={"x": np.ones((4, 30))}, data_by_input={"x": np.ones((4, 30))})
+    assert wide.plot().axes[0].get_yticklabels()[-1].get_text() == "10 others together"
+    image = np.random.default_rng(0).normal(size=(4, 3, 8, 8))
+    figure = replace(made(), values_by_input={"x": image}, data_by_input={"x": image}).plot()
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["input", "attribution"]
+    np.testing.assert_allclose(figure.axes[1].images[0].get_array(), image[0].sum(0))
+
+
+@pytest.mark.parametrize("options", [{"row": 9}, {"output": 1}, {"name": "z"}, {"row": -1}])
+def test_there_is_no_picture_of_what_is_not_there(options):
+    with pytest.raises(DeepseekError, match="There"):
+        made().plot(**options)
