@@ -1,0 +1,1 @@
+"""Attention maps of any model: where each token looks."""

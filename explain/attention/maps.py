@@ -1,0 +1,270 @@
+"""Attention maps: where each token looks, by layer and head."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepseek.errors import DeepseekError
+from deepseek.explain.attention.naming import Kind
+from deepseek.explain.attention.tokens import UNKNOWN, Tokens
+from deepseek.explain.call import Call
+from deepseek.text import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from deepseek.explain.attention.scores import TokenScores
+    from deepseek.explain.target import Target
+
+Weights = NDArray[np.float32]
+
+ORDERS = 20
+"""Random orders that a derived map is compared with."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AttentionMap:
+    """Where the tokens look in one attention call.
+
+    Shapes: ``B`` rows; ``H`` heads and ``T`` queries, those that were asked for; ``S`` keys.
+
+    Attributes:
+        name: Name of the module that made the call; ``#2`` follows at its second call, and so on.
+        kind: ``self``, ``decoder`` (no token sees a later one) or ``cross`` (queries look at another sequence).
+        weights: ``[B, H, T, S]``: how much each query looks at each key. A query's weights add up to 1, or to 0 where
+            it may not look anywhere.
+        value_norms: Length of the value vector of each key, ``[B, H, S]``.
+        heads: Which heads these are.
+        queries: Which tokens the queries are.
+        tokens: How many tokens there are to look.
+        deviation: Largest difference between weights x values and what the call returned, relative to the largest
+            number it returned.
+    """
+
+    name: str
+    kind: Kind
+    weights: Weights
+    value_norms: Weights
+    heads: tuple[int, ...]
+    queries: tuple[int, ...]
+    tokens: int
+    deviation: float
+
+    @property
+    def value_weighted(self) -> Weights:
+        """Weights times the length of the value that is looked at, as shares of each query's sum, ``[B, H, T, S]``.
+
+        A token that is looked at, but whose value is near zero, passes nothing on.
+
+        Source: Kobayashi et al., Attention is Not Only a Weight: Analyzing Transformers with Vector Norms, EMNLP 2020,
+        section 3, with a head's value vectors in place of their projections into the output.
+        """
+        lengths = self.weights * self.value_norms[:, :, None]
+        total = lengths.sum(-1, keepdims=True)
+        shares: Weights = np.divide(lengths, total, out=np.zeros_like(lengths), where=total > 0)
+        return shares
+
+    def __repr__(self) -> str:
+        rows, heads, queries, keys = self.weights.shape
+        return printable(
+            f"<AttentionMap of {self.name} ({self.kind}): {rows} rows, {heads} heads, {queries} queries, {keys} keys>"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AttentionMaps(Sequence[AttentionMap]):
+    """The attention maps of one forward pass, in the order of the calls. They say where a model looks, not why.
+
+    Attributes:
+        maps: The maps; also by position, by name and by iteration.
+        model: Class of the model.
+        source: The tokens of the inputs.
+        decoder: The tokens of a decoder that has inputs of its own; None without.
+        complete: Whether these are all calls with all their heads and queries.
+        notes: What a reader must know before trusting the maps.
+        call: What the model was called with; None when read from a file.
+    """
+
+    maps: tuple[AttentionMap, ...]
+    model: str
+    source: Tokens = UNKNOWN
+    decoder: Tokens | None = None
+    complete: bool = True
+    notes: tuple[str, ...] = ()
+    call: Call | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the maps."""
+        return [each.name for each in self.maps]
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def __iter__(self) -> Iterator[AttentionMap]:
+        return iter(self.maps)
+
+    @overload
+    def __getitem__(self, key: int | str) -> AttentionMap: ...
+    @overload
+    def __getitem__(self, key: slice) -> "AttentionMaps": ...
+    def __getitem__(self, key: int | str | slice) -> "AttentionMap | AttentionMaps":
+        if isinstance(key, slice):
+            return self._only(self.maps[key])
+        if isinstance(key, str):
+            found = [each for each in self.maps if each.name == key]
+            if not found:
+                raise DeepseekError(
+                    printable(f"No attention map is called {key!r}; there are {', '.join(self.names)}.")
+                )
+            return found[0]
+        return self.maps[key]
+
+    def of_kind(self, kind: Kind) -> "AttentionMaps":
+        """Return the maps of one kind only: ``self``, ``decoder`` or ``cross``."""
+        return self._only([each for each in self.maps if each.kind == kind])
+
+    def labelled(self, texts: Sequence[Sequence[str]], *, special: Sequence[str] | None = None) -> "AttentionMaps":
+        """Return the same maps with a text for each token of each row.
+
+        Args:
+            texts: The texts, ``[B][S]``, such as a tokenizer's ``convert_ids_to_tokens`` gives.
+            special: Which texts are those of special tokens.
+
+        Raises:
+            DeepseekError: They are not as many as the rows and tokens.
+        """
+        source = self.source.with_texts(texts, special)
+        rows = {len(each.weights) for each in self.maps}
+        if len(source.texts) not in rows or not any(source.fits(each.weights.shape[-1]) for each in self.maps):
+            shapes = sorted({(len(each.weights), each.weights.shape[-1]) for each in self.maps})
+            raise DeepseekError(
+                f"`texts` must be [rows][tokens] with {' or '.join(map(str, shapes))}, not "
+                f"({len(source.texts)}, {len(source.texts[0]) if source.texts else 0})."
+            )
+        return replace(self, source=source)
+
+    def looking(self, each: AttentionMap) -> Tokens:
+        """Return the tokens that look in a map; nothing is known of them where they are not those of the inputs."""
+        own = self.decoder if each.kind != "self" and self.decoder else self.source
+        foreign = each.kind == "cross" and not self.decoder
+        return UNKNOWN if foreign or not own.fits(each.tokens) else own
+
+    def seen(self, each: AttentionMap) -> Tokens:
+        """Return the tokens that are looked at in a map."""
+        own = self.decoder if each.kind == "decoder" and self.decoder else self.source
+        return own if own.fits(each.weights.shape[-1]) else UNKNOWN
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(sorted({each.kind for each in self.maps}))
+        heads = sum(len(each.heads) for each in self.maps)
+        return printable(
+            f"<AttentionMaps of {self.model}: {len(self)} calls ({kinds}), {heads} heads; where it looks, not why>"
+        )
+
+    def __str__(self) -> str:
+        worst = max((each.deviation for each in self.maps), default=0.0)
+        lines = [
+            f"Where {self.model} looks, which is not why it decides: {len(self)} attention calls",
+            *(f"  {each.name} ({each.kind}): {' × '.join(map(str, each.weights.shape))}" for each in self.maps),
+            f"  weights x values equals what each call returned, to {worst:.1g} of its largest number",
+            *(f"  Note: {note}" for note in self.notes),
+        ]
+        return printable("\n".join(lines))
+
+    def summary(self) -> "pd.DataFrame":
+        """Return a table with a row for each head.
+
+        Columns: ``name``, ``kind``, ``head``; ``entropy_bits`` of a query's weights; ``distance``, how many tokens away
+        a query looks (NaN between sequences); ``self_frac`` of the weights on the query itself (NaN between sequences);
+        ``first_frac`` on the first token; ``special_frac`` on special tokens (NaN where it is not known which these
+        are). Means over the rows and over the queries that are no padding.
+        """
+        from deepseek.explain.attention.summary import summary
+
+        return summary(self)
+
+    def average(self, at: int | str = -1, *, target: "Target" = None, orders: int = ORDERS) -> "TokenScores":
+        """Return how much each token is looked at in one map, as the mean over its heads and queries.
+
+        Args:
+            at: Which map, by position or name.
+            target: What its faithfulness is measured by; see ``rollout``.
+            orders: In how many random orders tokens are deleted, to compare with.
+        """
+        from deepseek.explain.attention.rollout import average
+
+        return average(self, self[at], self[at].weights, "average attention", target, orders)
+
+    def value_weighted(self, at: int | str = -1, *, target: "Target" = None, orders: int = ORDERS) -> "TokenScores":
+        """Return the same as ``average``, with weights that count by the length of the value that is looked at."""
+        from deepseek.explain.attention.rollout import average
+
+        return average(self, self[at], self[at].value_weighted, "value-weighted attention", target, orders)
+
+    def rollout(self, *, target: "Target" = None, orders: int = ORDERS) -> "TokenScores":
+        """Follow attention through all layers: how much of each input token is in each token of the last layer.
+
+        Args:
+            target: Which outputs its faithfulness is measured by, as for ``deepseek.explain.shap``: how far they move
+                when the highest-ranked tokens are deleted.
+            orders: In how many random orders tokens are deleted, to compare with.
+
+        Raises:
+            DeepseekError: The maps are a selection, or not of one sequence of tokens.
+
+        Source: Abnar & Zuidema, Quantifying Attention Flow in Transformers, ACL 2020, section 3.
+        """
+        from deepseek.explain.attention.rollout import rollout
+
+        return rollout(self, target, orders)
+
+    def relevance(self, target: "Target" = None, *, orders: int = ORDERS) -> "TokenScores":
+        """Follow attention through all layers, each head counting as far as more of it raises the target.
+
+        Args:
+            target: One number a row, as for ``deepseek.explain.shap``.
+            orders: In how many random orders tokens are deleted, to compare with.
+
+        Raises:
+            DeepseekError: The maps were read from a file, the target is not one number a row, or the tokens are not
+                of one sequence.
+
+        Source: Chefer, Gur & Wolf, Generic Attention-model Explainability for Interpreting Bi-Modal and
+        Encoder-Decoder Transformers, ICCV 2021, equations 5 and 6.
+        """
+        from deepseek.explain.attention.relevance import relevance
+
+        return relevance(self, target, orders)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a file that holds numbers and plain text only; the model is not in it.
+
+        Returns:
+            The path, made absolute.
+
+        Raises:
+            DeepseekError: The file cannot be written.
+        """
+        from deepseek.explain.attention.storing import save
+
+        return save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "AttentionMaps":
+        """Read a file that ``save`` has written; nothing in it is ever run.
+
+        Raises:
+            DeepseekError: The file is missing, foreign or damaged.
+        """
+        from deepseek.explain.attention.storing import load
+
+        return load(path)
+
+    def _only(self, maps: Iterable[AttentionMap]) -> "AttentionMaps":
+        return replace(self, maps=tuple(maps))

