@@ -81,11 +81,14 @@ export function addToPalette(palette: ICommandPalette | null, ids: readonly stri
   for (const command of ids) palette?.addItem({ command, category: "DeepSeek" });
 }
 
+/** How long a message is seen; by default JupyterLab only counts it. */
+const READING_MS = 10_000;
+
 /** Tells the user what went wrong. */
 export async function told(done: Promise<unknown> | undefined): Promise<void> {
   try {
     await done;
   } catch (error) {
-    Notification.error(error instanceof Error ? error.message : String(error));
+    Notification.error(error instanceof Error ? error.message : String(error), { autoClose: READING_MS });
   }
 }

@@ -52,6 +52,7 @@ const panel: JupyterFrontEndPlugin<Watcher> = {
         const content = new Panel(`${MAIN}-content`, watcher, app.commands, trans, [report]);
         const opened = new MainAreaWidget({ content });
         opened.id = MAIN;
+        opened.toolbar.hide();
         opened.title.label = "DeepSeek";
         opened.title.icon = icon;
         opened.title.closable = true;

@@ -63,12 +63,11 @@ export class Inspections implements IRunningSessions.IManager {
 
   #item({ panel, watch, session }: Inspection): IRunningSessions.IRunningItem {
     const { title, state, step, path } = session;
-    const label = this.#trans.__("%1: step %2, %3", title, formatInteger(step), state);
     return {
       icon: () => icon,
-      label: () => label,
-      labelTitle: () => path,
-      detail: () => panel.title.label,
+      label: () => title,
+      labelTitle: () => `${panel.title.label}\n${path}`,
+      detail: () => this.#trans.__("step %1, %2", formatInteger(step), state),
       context: "deepseek-inspection",
       open: () => {
         this.#app.shell.activateById(panel.id);
