@@ -57,7 +57,10 @@ def quiet(browser):
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("dialog", lambda dialog: troubles.append(dialog.message))
         page.on("popup", lambda popup: troubles.append(popup.url))
-        page.on("request", lambda r: None if r.url.startswith(("file:", "data:", ORIGIN)) else troubles.append(r.url))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith(("file:", "data:", "blob:", ORIGIN)) else troubles.append(r.url),
+        )
 
     def open_it(scheme="light"):
         context = browser.new_context(color_scheme=scheme, viewport={"width": 1200, "height": 1500})
@@ -87,8 +90,21 @@ def elements_of_report(page, recording, folder):
     page.wait_for_selector("[data-testid=compare-plots][data-layers]")
     page.click("[data-testid=compare-table] summary")
     page.wait_for_selector("[data-testid=compare-row]")
+    show_whole_graph(page, boxes=len(PAYLOADS) + 2)
     page.locator("[role=tab]").first.click()
     return page.locator("html").evaluate(ELEMENTS)
+
+
+def show_whole_graph(page, boxes):
+    """Draw every box, tell about one, and open the table."""
+    page.click("[data-testid=tab-graph]")
+    page.wait_for_selector("[data-testid=graph-stage][data-arranged]")
+    page.click("[data-testid=graph-fit]")
+    page.locator("[data-testid=graph-box]").nth(boxes - 1).wait_for(state="attached")
+    page.locator("[data-testid=graph-box]").nth(boxes // 2).dispatch_event("pointerover")
+    page.wait_for_selector("[data-testid=graph-tip] b")
+    page.click("[data-testid=graph-table] summary")
+    page.locator("[data-testid=graph-row]").nth(boxes - 1).wait_for(state="attached")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -100,6 +116,11 @@ def test_names_in_the_report_are_text_in_every_theme(quiet, scheme, tmp_path):
     page.wait_for_selector("[data-testid=flow-row]")
     shown = set(page.locator("[data-testid=flow-row] td:nth-child(2)").all_text_contents())
     assert shown >= {text for text in PAYLOADS if text.isprintable() and len(text) < 400}
+    page.click("[data-testid=tab-graph]")
+    assert set(page.locator("[data-testid=graph-row] td:nth-child(2)").all_text_contents()) >= shown
+    page.fill("[data-testid=graph-search]", "<")
+    page.press("[data-testid=graph-search]", "Enter")
+    page.wait_for_selector("[data-match=current]", state="attached")
     page.click("[data-testid=tab-steps]")
     for metric in ("activation_ratio", "update_ratio", "absmax"):
         page.check(f"[data-testid=metric-{metric}]", force=True)

@@ -79,7 +79,7 @@ export class Stage {
     const { clientWidth, clientHeight } = this.element;
     const { width, height } = this.#size;
     const all = Math.min(1, clientWidth / (width + 40), clientHeight / (height + 40));
-    this.#scale = Math.max(readable ? READABLE : SMALLEST, all);
+    this.#scale = readable ? Math.max(READABLE, all) : all;
     this.#left = (clientWidth - width * this.#scale) / 2;
     this.#top = Math.max(20 * this.#scale, (clientHeight - height * this.#scale) / 2);
     this.#schedule();
@@ -88,7 +88,8 @@ export class Stage {
   zoom(direction: 1 | -1, at?: { x: number; y: number }): void {
     const { clientWidth, clientHeight } = this.element;
     const { x, y } = at ?? { x: clientWidth / 2, y: clientHeight / 2 };
-    const scale = Math.min(LARGEST, Math.max(SMALLEST, this.#scale * ZOOM ** direction));
+    const smallest = Math.min(SMALLEST, this.#scale);
+    const scale = Math.min(LARGEST, Math.max(smallest, this.#scale * ZOOM ** direction));
     this.#left = x - ((x - this.#left) * scale) / this.#scale;
     this.#top = y - ((y - this.#top) * scale) / this.#scale;
     this.#scale = scale;
