@@ -2,9 +2,11 @@
 import { execFileSync } from "node:child_process";
 import { copyFileSync, rmSync } from "node:fs";
 import { build } from "esbuild";
+import { notice } from "../../frontend/scripts/notice.mjs";
 import { workerText } from "../../frontend/scripts/worker.mjs";
 
 await build({
+  banner: notice,
   bundle: true,
   charset: "utf8",
   entryPoints: ["src/index.ts"],
