@@ -179,8 +179,8 @@ class Worker:
                 self._store = None
             records += part
         details = self._take_details()
-        if details and self._store and not self._guard("writing the run file", self._store.add_details, details):
-            self._store = None
+        if details and self._store:
+            self._guard("keeping closer looks at layers", self._store.add_details, details)
         # A closer look that no new step goes with, as in a pause, is told with the newest step once more.
         if details and not records and self._told is not None:
             records = [self._told]

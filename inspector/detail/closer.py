@@ -85,8 +85,8 @@ class Closer:
         wanted = dict.fromkeys((*self._watched, *self._asked))
         for name, (module, probe) in list(self._probes.items()):
             if name not in wanted or module() is None or module() is not _module(model, name):
-                probe.remove()
                 del self._probes[name]
+                probe.remove()
         for name in wanted:
             if name not in self._probes and (found := _module(model, name)) is not None:
                 self._probes[name] = (weakref.ref(found), self._probe(model, name, found))
@@ -113,10 +113,10 @@ class Closer:
 
     def remove(self) -> None:
         """Take every hook off."""
-        for _, probe in self._probes.values():
-            probe.remove()
-        self._probes.clear()
         self.active = False
+        while self._probes:
+            _, (_, probe) = self._probes.popitem()
+            self._recorder.guard("removing probes", probe.remove)
 
     def _tell(self, detail: Detail | None) -> None:
         if detail is not None:

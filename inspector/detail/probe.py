@@ -81,10 +81,10 @@ class LayerProbe:
 
     def remove(self) -> None:
         """Take all hooks off."""
-        self.restart()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        self.restart()
 
     def _enter(self, _module: nn.Module, args: Any, kwargs: Any) -> None:
         if current_autograd_node() is not None or not self._counts():
@@ -185,7 +185,11 @@ class _Hook(Probe):
     def __call__(self, *args: Any) -> None:
         """Observe, then tell that this is over."""
         super().__call__(*args)
-        self._charged()
+        try:
+            self._charged()
+        except Exception as error:  # noqa: BLE001 - whatever fails inside us must not reach training
+            self.enabled = False
+            self.recorder.failed(f"looking closely at {self._layer}", error)
 
     def observe(self, *args: Any) -> None:
         """Call the function."""

@@ -117,12 +117,35 @@ STAGES = {
         "Worker._record",
         "Worker._judged",
         "Worker._tell",
+        "Worker.emit_detail",
+        "Worker._take_details",
         "Worker.flush",
     ),
     "inspector.packing": ("_frames", "_frame", "_norm"),
     "kernels.summary.transfer": ("Transfer.wait",),
     "inspector.control.control": ("Control.at_boundary", "Control.observe", "Control.close"),
     "inspector.control.breakpoints": ("Breakpoints.hit",),
+    "inspector.detail.closer": (
+        "picture",
+        "histogram",
+        "units_of_gradient",
+        "LayerProbe",
+        "Closer.install",
+        "Closer.end_step",
+        "Closer.remove",
+        "Closer._detail",
+    ),
+    "inspector.detail.probe": (
+        "histogram",
+        "units_of_output",
+        "LayerProbe.restart",
+        "LayerProbe._enter",
+        "LayerProbe._leave",
+        "LayerProbe._look_at_output",
+        "LayerProbe._look_at_gradient",
+        "LayerProbe._accumulated",
+        "LayerProbe._charged",
+    ),
     "inspector.graph.keeper": (
         "GraphKeeper.begin",
         "GraphKeeper.enter",
@@ -133,12 +156,12 @@ STAGES = {
         "GraphKeeper.follow_tree",
     ),
     "inspector.rules.judge": ("Judge.__call__",),
-    "inspector.runfile.writer": ("RunWriter.write", "RunWriter.close"),
+    "inspector.runfile.writer": ("RunWriter.write", "RunWriter.add_details", "RunWriter.close"),
     "widgets.live": ("LiveWidget._tell", "LiveWidget._carry", "LiveWidget.send"),
     "widgets.feed": ("Feed.news", "Feed._collect", "Feed._take", "Feed._snapshot"),
     "widgets.history": ("History.add", "History.increment", "History.snapshot"),
 }
-REMOVAL = ("FunctionProbe.stop", "Attachment.remove", "Attachment.close", "Steps.close")
+REMOVAL = ("Closer.remove", "FunctionProbe.stop", "Attachment.remove", "Attachment.close", "Steps.close")
 """What takes the hooks off: when just that fails, they stay, and record nothing."""
 
 PLACES = [(module, name) for module, names in STAGES.items() for name in names]
@@ -264,6 +287,9 @@ def test_training_does_not_notice(module, name, fault, bare, tmp_path, monkeypat
         session = deepseek.inspect(model, optimizer, every=1, run=path)
         if module.startswith("widgets"):
             session.widget()
+        if module.startswith("inspector.detail") or "detail" in name:
+            session.ask_detail("relu")
+            session.watch_closer("*")
         owner = importlib.import_module(f"deepseek.{module}")
         *outer, last = name.split(".")
         for part in outer:

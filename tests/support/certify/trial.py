@@ -131,10 +131,35 @@ def session(sessions: int = 1, **settings: Any) -> Watch:
     return watch
 
 
+def closely(layers: int = 12) -> Watch:
+    """Look at layers closely in every step, while all else is watched at every second one."""
+
+    @contextmanager
+    def watch(model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> Iterator[Log]:
+        watched = optimizers if len(optimizers) > 1 else optimizers[0]
+        names = [name for name, _ in model.named_modules() if name]
+        chosen = names[:: -(-len(names) // layers)]
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            deepseek.inspect(model, watched, run=Path(folder, "0.dsrun"), every=2) as session,
+        ):
+
+            def ask(_loss: torch.Tensor | None = None) -> None:
+                for name in chosen:
+                    session.ask_detail(name)
+
+            ask()
+            yield ask
+            assert session.details(), "no layer was looked at"
+
+    return watch
+
+
 WATCHES: dict[str, Watch] = {
     "every step": session(every=1),
     "every third step": session(every=3),
     "default budget": session(),
     "two sessions": session(2, every=1),
+    "layers closely": closely(),
 }
 """How sessions watch."""
