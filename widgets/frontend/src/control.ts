@@ -52,6 +52,9 @@ const OLD_KERNEL =
   "The Jupyter kernel answers between cells and between training steps only: pip install -U ipykernel, then restart the kernel.";
 const NO_ANSWER = "The Jupyter kernel did not answer: if it is not just busy, run %load_ext deepseek in it.";
 
+/** What the Jupyter kernel answered to a request that it did not take up. */
+class Refusal extends Error {}
+
 /** Speaks with the sessions of one Jupyter kernel; a failed request rejects with an `Error` whose message is for the user. */
 export class Control {
   static #known = new WeakMap<KernelConnection, Control>();
@@ -111,8 +114,11 @@ export class Control {
     try {
       await this.#request({ type: "follow", session, stream: comm.commId, ...(bokeh && { bokeh }) });
     } catch (error) {
+      wanted = false;
       this.#forget(comm);
-      comm.dispose();
+      // One that was not answered in time may yet be obeyed: the page must know its comm then.
+      if (error instanceof Refusal) comm.dispose();
+      else this.#request({ type: "unfollow", stream: comm.commId }).catch(() => {});
       throw error;
     }
     return () => {
@@ -140,7 +146,7 @@ export class Control {
     });
     try {
       const { error, ...rest } = await reply;
-      if (error) throw new Error(error);
+      if (error) throw new Refusal(error);
       return rest;
     } finally {
       clearTimeout(timer);

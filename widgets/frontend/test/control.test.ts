@@ -158,4 +158,17 @@ describe("a follower", () => {
     expect(kernel.comms.find(({ target }) => target === "deepseek.stream")!.isDisposed).toBe(true);
     expect(vi.getTimerCount()).toBe(0);
   });
+
+  it("that was answered too late is ended, and the page still knows its comm", async () => {
+    const kernel = kernelThat(({ type, id }) => (type === "follow" ? undefined : { type: "answer", id, error: null }), true);
+    const heard: unknown[] = [];
+    const following = expect(Control.connect(kernel).follow("k", (message) => heard.push(message))).rejects.toThrow("did not answer");
+    await vi.advanceTimersByTimeAsync(6000);
+    await following;
+    const [stream, control] = ["deepseek.stream", "deepseek.control"].map((name) => kernel.comms.find(({ target }) => target === name)!);
+    expect(stream!.isDisposed).toBe(false);
+    stream!.receive({ type: "setup" });
+    expect(heard).toEqual([]);
+    expect(control!.sent.at(-1)).toMatchObject({ type: "unfollow", stream: stream!.commId });
+  });
 });
