@@ -1,0 +1,97 @@
+"""Attributions by captum: right where gradients are, with as many points as they need, for every kind of input."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from deepseek.errors import DeepseekError
+from deepseek.explain.attribute import attribute
+
+pytest.importorskip("captum")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def tanh_net(features=5, outputs=3):
+    return nn.Sequential(nn.Linear(features, 8), nn.Tanh(), nn.Dropout(), nn.Linear(8, outputs)).double()
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "input_x_gradient", "feature_ablation"])
+def test_a_linear_model_gives_weight_times_distance(method):
+    model = nn.Linear(4, 2).double()
+    inputs = torch.randn(3, 4).double()
+    baseline = torch.zeros(1, 4) if method == "input_x_gradient" else torch.ones(1, 4)
+    found = attribute(model, inputs, method=method, baseline=baseline)
+    expected = ((inputs - baseline)[..., None] * model.weight.T).detach().numpy()
+    np.testing.assert_allclose(found.values, expected, atol=1e-10)
+    assert found.relative_gap < 1e-8
+    assert found.notes == ()
+
+
+def test_paths_get_the_points_that_they_need():
+    smooth = attribute(tanh_net(), torch.randn(4, 5).double(), target=1)
+    assert smooth.relative_gap < 1e-3
+    assert smooth.values.shape == (4, 5)
+
+    class Kinks(nn.Module):
+        def forward(self, x):
+            return (40 * x).sin().sum(1) + 3 * (x > 0.123).double().mul(x).sum(1)
+
+    kinks = attribute(Kinks(), torch.rand(4, 5).double())
+    assert kinks.evaluations > smooth.evaluations
+
+
+def test_a_step_that_no_path_resolves_is_noted():
+    class Step(nn.Module):
+        def forward(self, x):
+            return (x > 0.5).double().sum(1) + 0 * x.sum(1)
+
+    found = attribute(Step(), torch.ones(1, 3).double())
+    assert found.relative_gap == pytest.approx(1)
+    assert "not smooth enough" in found.notes[-1]
+
+
+def test_a_silent_baseline_is_named():
+    assert "baseline is zeros" in attribute(tanh_net(), torch.randn(1, 5).double()).notes[0]
+
+
+def test_dict_inputs_and_targets_for_each_row():
+    class Net(nn.Module):
+        def forward(self, numbers, mask):
+            return {"logits": numbers * mask}
+
+    inputs = {"numbers": torch.randn(2, 3).double(), "mask": torch.tensor([[1, 1, 0], [0, 1, 1]])}
+    found = attribute(Net(), inputs, target=[0, 2])
+    expected = np.zeros((2, 3))
+    expected[0, 0], expected[1, 2] = inputs["numbers"][0, 0], inputs["numbers"][1, 2]
+    np.testing.assert_allclose(found.values, expected, atol=1e-12)
+
+
+def test_layers_get_attributions_that_add_up():
+    model = tanh_net()
+    found = attribute(model, torch.randn(4, 5).double(), target=0, layer="1")
+    assert found.values_by_input["1"].shape == found.data_by_input["1"].shape == (4, 8)
+    assert found.relative_gap < 1e-3
+    assert not model[1]._forward_hooks
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"method": "magic"}, "method"),
+        ({"layer": "nowhere"}, "layer"),
+        ({"layer": "1", "method": "feature_ablation"}, "layer"),
+        ({"baseline": torch.zeros(2, 5)}, "baseline"),
+        ({"baseline": torch.zeros(1, 4)}, "background"),
+        ({"inputs": torch.ones(3, 5, dtype=torch.long)}, "floating-point"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, match):
+    options = {"inputs": torch.randn(3, 5).double(), **options}
+    with pytest.raises(DeepseekError, match=match):
+        attribute(tanh_net(), options.pop("inputs"), **options)
