@@ -18,6 +18,9 @@ DISTRIBUTION = "deepseek-workbench"
 LAB_EXTENSIONS = {"@jupyter-widgets/jupyterlab-manager": "jupyterlab-widgets", "anywidget": "anywidget"}
 """What JupyterLab needs to draw our widgets, and the distribution that brings it."""
 
+SERVER_EXTENSION = "deepseek.widgets.server"
+"""What has the Jupyter server open run files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -48,6 +51,7 @@ def examine() -> list[Check]:
         native_summary,
         browser_files,
         lab_extensions,
+        server_extension,
         subshells,
         run_folder,
     )
@@ -140,6 +144,18 @@ def lab_extensions() -> Check:
             remedy = f"jupyter labextension enable {name}"
             return Check("lab extensions", False, f"{name} is disabled", remedy)
     return Check("lab extensions", True, ", ".join(LAB_EXTENSIONS))
+
+
+def server_extension() -> Check:
+    """Check that the Jupyter server opens run files for JupyterLab."""
+    from jupyter_core.paths import jupyter_config_path
+    from jupyter_server.extension.config import ExtensionConfigManager
+
+    found = ExtensionConfigManager(read_config_path=jupyter_config_path()).get_jpserver_extensions()
+    if found.get(SERVER_EXTENSION):
+        return Check("server extension", True, "opens run files")
+    detail = f"{SERVER_EXTENSION} is {'disabled' if SERVER_EXTENSION in found else 'missing'}"
+    return Check("server extension", False, detail, f"jupyter server extension enable {SERVER_EXTENSION}")
 
 
 def subshells() -> Check:

@@ -68,6 +68,19 @@ def test_a_missing_or_disabled_extension_is_seen(
     assert check.remedy.endswith(remedy)
 
 
+@pytest.mark.parametrize(
+    ("found", "detail"), [({}, "missing"), ({doctor.SERVER_EXTENSION: False}, "disabled")], ids=["missing", "disabled"]
+)
+def test_a_server_extension_that_does_not_run_is_seen(monkeypatch: pytest.MonkeyPatch, found: dict, detail: str):
+    manager = "jupyter_server.extension.config.ExtensionConfigManager.get_jpserver_extensions"
+    assert doctor.server_extension().ok
+    monkeypatch.setattr(manager, lambda *_: found)
+    check = doctor.server_extension()
+    assert not check.ok
+    assert check.detail.endswith(detail)
+    assert check.remedy == "jupyter server extension enable deepseek.widgets.server"
+
+
 def test_a_folder_that_cannot_be_written_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     assert doctor.run_folder().ok
