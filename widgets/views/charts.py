@@ -94,7 +94,10 @@ def layer_figure(metric: Metric) -> figure:
 
 
 def both_steps_figure(scale: str) -> figure:
-    """One metric of every layer at two steps, a row a layer; the browser names the metric."""
+    """One metric of every layer at two steps, a row a layer; the browser names the metric and both lines.
+
+    A legend of Bokeh's own would flicker with every step that arrives.
+    """
     plot = plain_figure(height=320, y_range=Range1d(1, 0), x_axis_type=scale)
     plot.title = "Both steps"
     source = ColumnDataSource({"depth": [], "a": [], "b": []}, name="values")
@@ -103,7 +106,6 @@ def both_steps_figure(scale: str) -> figure:
     _numbers_below(plot)
     if scale == "log":
         plot.xaxis.ticker = FixedTicker(ticks=[], name="ticks")
-    legend_above(plot)
     _rows_of_layers(plot)
     return plot
 
@@ -113,11 +115,10 @@ def change_figure() -> figure:
     plot = plain_figure(height=320, y_range=Range1d(1, 0))
     plot.title = "Change from A to B"
     source = ColumnDataSource({"depth": [], "change": []}, name="changes")
-    plot.hbar("depth", right="change", height=0.7, source=source, color=LINE_COLOR, legend_label="change")
+    plot.hbar("depth", right="change", height=0.7, source=source, color=LINE_COLOR)
     limits = ColumnDataSource({"limit": []}, name="limits")
-    plot.vspan("limit", source=limits, line_color=EQUAL_COLOR, line_dash="dashed", legend_label="threshold")
+    plot.vspan("limit", source=limits, line_color=EQUAL_COLOR, line_dash="dashed")
     _numbers_below(plot)
-    legend_above(plot)
     _rows_of_layers(plot)
     return plot
 
@@ -141,21 +142,14 @@ def _rows_of_layers(plot: figure) -> None:
     plot.ygrid.visible = False
 
 
-def pair_line(plot: figure, x: str, y: str, source: ColumnDataSource, side: str, *, dots: bool = True) -> None:
-    """Draw one of two that are compared; they differ in colour, dash and marker."""
+def pair_line(
+    plot: figure, x: str, y: str, source: ColumnDataSource, side: str, *, dots: bool = True, **options: Any
+) -> None:
+    """Draw one of two that are compared, as a line; they differ in colour, dash and marker."""
     color, dash, marker = (LINE_COLOR, "solid", "circle") if side == "A" else (OTHER_COLOR, "dashed", "square")
-    plot.line(x, y, source=source, line_color=color, line_dash=dash, line_width=1.8, legend_label=side)
+    plot.line(x, y, source=source, line_color=color, line_dash=dash, line_width=1.8, **options)
     if dots:
-        plot.scatter(x, y, source=source, color=color, size=6, marker=marker, legend_label=side)
-
-
-def legend_above(plot: figure) -> None:
-    """Put the legend in a line above the plot."""
-    plot.legend.background_fill_alpha = 0
-    plot.legend.border_line_color = None
-    plot.legend.orientation = "horizontal"
-    plot.legend.margin, plot.legend.padding, plot.legend.spacing = 4, 4, 14
-    plot.add_layout(plot.legend[0], "above")
+        plot.scatter(x, y, source=source, color=color, size=6, marker=marker, **options)
 
 
 def plain_figure(**options: Any) -> figure:

@@ -36,7 +36,6 @@ from deepseek.widgets.views.charts import (
     NONFINITE_COLOR,
     color_bar,
     item,
-    legend_above,
     pair_line,
     plain_figure,
 )
@@ -112,8 +111,8 @@ def values_figure(comparison: Comparison) -> figure | None:
         return None
     positive = all(_all_positive(np.asarray(source.data[side])) for side in "ab")
     plot = plain_figure(height=240, y_axis_type="log" if positive else "linear")
-    pair_line(plot, "depth", "a", source, "A")
-    pair_line(plot, "depth", "b", source, "B")
+    pair_line(plot, "depth", "a", source, "A", legend_label="A")
+    pair_line(plot, "depth", "b", source, "B", legend_label="B")
     _finish(plot, "depth", comparison.column)
     _tell(plot, {"A": "a", "B": "b"})
     return plot
@@ -147,7 +146,7 @@ def scalar_figure(comparison: Comparison) -> figure | None:
     plot = plain_figure(height=220)
     for side, points in zip("AB", curves, strict=True):
         source = ColumnDataSource({"step": points[0], "value": points[1]})
-        pair_line(plot, "step", "value", source, side, dots=False)
+        pair_line(plot, "step", "value", source, side, dots=False, legend_label=side)
     _finish(plot, "step", PlainText(text=short(name)))
     return plot
 
@@ -165,7 +164,10 @@ def _tell(plot: figure, columns: dict[str, str]) -> None:
 def _finish(plot: figure, x_label: str, y_label: str | PlainText) -> None:
     plot.xaxis.axis_label, plot.yaxis.axis_label = x_label, y_label
     plot.x_range.range_padding = 0.02
-    legend_above(plot)
+    plot.legend.background_fill_alpha = 0
+    plot.legend.border_line_color = None
+    plot.legend.orientation = "horizontal"
+    plot.add_layout(plot.legend[0], "above")
 
 
 def _step_source(comparison: Comparison) -> ColumnDataSource | None:

@@ -35,14 +35,11 @@ export function colourChart(chart: Chart, root: Element): void {
       major_label_text_color: text,
       axis_label_text_color: text,
       text_color: colour("--ds-text"),
-      label_text_color: text,
       major_label_text_font: font,
       axis_label_text_font: font,
       text_font: font,
-      label_text_font: font,
       major_label_text_font_size: "11px",
       axis_label_text_font_size: "11px",
-      label_text_font_size: "11px",
     })) {
       if (property in model) model[property] = value;
     }

@@ -22,8 +22,9 @@ export async function compareView(host: Host, parent: HTMLElement): Promise<View
   const head = h("div", { class: "ds-section-head" }, h("h3", {}, "Two steps"), choice.element, metrics);
   const words = h("div", { class: "ds-verdict" }, most.element, first.element);
   const plots = h("div", { class: "ds-pair", "data-testid": "compare-plots" });
+  const hint = h("p", { class: "ds-hint" });
   const table = compareTable(host);
-  const element = h("section", { class: "ds-card ds-compare" }, head, none, words, plots, table.element);
+  const element = h("section", { class: "ds-card ds-compare" }, head, none, words, plots, hint, table.element);
   parent.append(element);
 
   const values = {
@@ -57,7 +58,7 @@ export async function compareView(host: Host, parent: HTMLElement): Promise<View
       const columns = matrix === undefined ? [] : measuredColumns(matrix);
       const pair = choice.among(columns, state.steps, state.stride);
       const enough = pair !== null && columns.length > 1;
-      for (const part of [choice.element, words, plots, table.element]) part.hidden = !enough;
+      for (const part of [choice.element, words, plots, hint, table.element]) part.hidden = !enough;
       none.hidden = enough;
       setText(none, `${metric.title} was recorded in ${columns.length === 1 ? "one step" : "no step"} so far: there is nothing to compare.`);
       if (!enough) return;
@@ -67,6 +68,7 @@ export async function compareView(host: Host, parent: HTMLElement): Promise<View
       const between = `between ${a} and ${b}`;
       most.show(state, mostChanged(layers), metric.scale, `Changed most ${between}:`, `No layer changed ${between}.`);
       first.show(state, firstChanged(layers, metric.scale), metric.scale, `The one nearest the input that changed by more than ${limit}:`, `None changed by more than ${limit}.`);
+      setText(hint, `Dashed lines: a change by ${limit}, up or down.`);
       show(state, metric, layers, layer);
     },
     remove: () => all.forEach(({ chart }) => chart.remove()),

@@ -27,7 +27,9 @@ function side(name: "A" | "B", changed: () => void) {
   const slider = h("input", { type: "range", min: 0, step: 1, "aria-label": `step ${name}`, "data-testid": `compare-slider-${which}` });
   const field = h("input", { type: "number", step: 1, "aria-label": `number of step ${name}`, "data-testid": `compare-step-${which}` });
   const note = h("span", { class: "ds-note" });
-  const element = h("div", { class: "ds-step", role: "group", "aria-label": `Step ${name}` }, h("b", {}, name), slider, field, note);
+  // As the chart draws this side.
+  const sign = h("span", { class: `ds-sign ds-sign-${which}`, "aria-hidden": "true" });
+  const element = h("div", { class: "ds-step", role: "group", "aria-label": `Step ${name}` }, sign, h("b", {}, name), slider, field, note);
   let offered: number[] = [];
   /** Null for the step that this side begins with. */
   let chosen: number | null = null;
