@@ -64,7 +64,7 @@ def attribute(
         chooser = Chooser(target, call(), call.rows)
         base = chooser(call(None, baselines), torch.arange(call.rows))
         with torch.enable_grad():
-            work = _Work(call, chooser, baselines, base, None if layer is None else _module(model, layer))
+            work = _Work(call, chooser, baselines, base, layer)
             values = work.values(method)
     if work.steps == MOST_STEPS and work.gap > SMALL_GAP:
         notes.append(
@@ -90,7 +90,7 @@ class _Work:
     """Runs captum, output by output."""
 
     def __init__(
-        self, call: Call, chooser: Chooser, baselines: dict[str, Tensor], base: Tensor, layer: nn.Module | None
+        self, call: Call, chooser: Chooser, baselines: dict[str, Tensor], base: Tensor, layer: str | None
     ) -> None:
         self.evaluations = 0
         self.steps = 0
@@ -117,7 +117,7 @@ class _Work:
             else:
                 ablation = attr.FeatureAblation(forward)
                 parts.append(ablation.attribute(self._inputs, baselines=self._baselines, **self._rows()))
-        names = self._names if self._layer is None else (self._layer_name(),)
+        names = self._names if self._layer is None else (self._layer,)
         return {
             name: torch.stack([part[place].detach().double() for part in parts], -1).cpu().numpy()
             for place, name in enumerate(names)
@@ -126,7 +126,7 @@ class _Work:
     def _integrated(self, attr: Any, forward: Any) -> tuple[Tensor, ...]:
         method = attr.IntegratedGradients(forward)
         if self._layer is not None:
-            method = attr.LayerIntegratedGradients(forward, self._layer)
+            method = attr.LayerIntegratedGradients(forward, _module(self._call.model, self._layer))
         steps = FIRST_STEPS
         while True:
             values, gaps = method.attribute(
@@ -158,9 +158,6 @@ class _Work:
 
     def _rows(self) -> dict[str, Any]:
         return {"additional_forward_args": (torch.arange(self._call.rows),)}
-
-    def _layer_name(self) -> str:
-        return next(name for name, module in self._call.model.named_modules() if module is self._layer)
 
 
 def _baselines(call: Call, baseline: Any, method: str) -> tuple[dict[str, Tensor], list[str]]:
@@ -194,7 +191,7 @@ def _data(call: Call, model: nn.Module, layer: str | None) -> Arrays:
 
 
 def _module(model: nn.Module, name: str) -> nn.Module:
-    modules = dict(model.named_modules())
+    modules: dict[str, nn.Module] = dict(model.named_modules())
     if name not in modules:
         raise DeepseekError(f"There is no layer {name!r}: there are {', '.join(list(modules)[1:20])}.")
     return modules[name]

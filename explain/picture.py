@@ -59,7 +59,7 @@ def _part(
             f"There are rows 0 to {len(attribution.base_values) - 1} and outputs 0 to {outputs - 1}, not row {row} of "
             f"output {output}."
         )
-    part = arrays[name][row]
+    part: NDArray[np.float64] = arrays[name][row]
     return part[..., output] if attribution.base_values.ndim == 2 else part
 
 
