@@ -452,3 +452,19 @@ def test_fifteen_hundred_modules_are_there_at_once(open_page, tmp_path):
     assert first < 1000
     assert statistics.median(times) < 150
     assert page.locator("[data-testid=graph-box]").count() < 100
+
+
+def test_a_graph_that_came_while_it_was_hidden_is_in_view_later(graph_of_recording):
+    graph = graph_of_recording(recorded(3))
+    page = graph.page
+    transform = page.locator(f"{STAGE} > g").get_attribute("transform")
+    page.locator(STAGE).evaluate("stage => stage.closest('main').hidden = true")
+    page.locator("[data-testid=graph-fit]").dispatch_event("click")
+    page.locator(STAGE).evaluate("stage => stage.closest('main').hidden = false")
+    page.wait_for_timeout(300)
+    fitted = page.locator(f"{STAGE} > g").get_attribute("transform")
+    assert fitted != transform
+    box = graph.box("input.0").bounding_box()
+    stage = page.locator(STAGE).bounding_box()
+    assert stage["x"] < box["x"] < stage["x"] + stage["width"]
+    assert stage["y"] < box["y"] < stage["y"] + stage["height"]

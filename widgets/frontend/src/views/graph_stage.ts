@@ -31,6 +31,8 @@ export class Stage {
   #left = 0;
   #top = 0;
   #frame = 0;
+  /** What was asked to fit while the page did not show the stage. */
+  #unseen: { readable: boolean } | null = null;
   #watch: ResizeObserver;
 
   /** `drawn` is called for parts that came into the page. */
@@ -43,7 +45,7 @@ export class Stage {
     this.element.addEventListener("keydown", (event) => this.#key(event));
     this.element.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.element.addEventListener("pointerdown", (event) => this.#drag(event));
-    this.#watch = new ResizeObserver(() => this.#schedule());
+    this.#watch = new ResizeObserver(() => (this.#unseen === null ? this.#schedule() : this.fit(this.#unseen.readable)));
     this.#watch.observe(this.element);
   }
 
@@ -78,6 +80,7 @@ export class Stage {
   fit(readable = false): void {
     const { clientWidth, clientHeight } = this.element;
     const { width, height } = this.#size;
+    this.#unseen = clientWidth === 0 ? { readable } : null;
     const all = Math.min(1, clientWidth / (width + 40), clientHeight / (height + 40));
     this.#scale = readable ? Math.max(READABLE, all) : all;
     this.#left = (clientWidth - width * this.#scale) / 2;

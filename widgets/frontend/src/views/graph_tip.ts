@@ -47,7 +47,8 @@ export function placeTip(tip: HTMLElement, target: Element, frame: HTMLElement):
   const [at, room] = [target.getBoundingClientRect(), frame.getBoundingClientRect()];
   const below = at.bottom - room.top + GAP;
   const isAbove = below > room.height - TIP_HEIGHT;
-  tip.style.left = `${Math.min(room.width - TIP_WIDTH / 2, Math.max(TIP_WIDTH / 2, at.left + at.width / 2 - room.left))}px`;
+  const side = Math.min(TIP_WIDTH, room.width) / 2;
+  tip.style.left = `${Math.min(room.width - side, Math.max(side, at.left + at.width / 2 - room.left))}px`;
   tip.style.top = `${isAbove ? Math.min(room.height, at.top - room.top) - GAP : below}px`;
   tip.style.transform = `translate(-50%, ${isAbove ? "-100%" : "0"})`;
 }
