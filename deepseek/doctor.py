@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 
@@ -151,7 +152,8 @@ def server_extension() -> Check:
     from jupyter_core.paths import jupyter_config_path
     from jupyter_server.extension.config import ExtensionConfigManager
 
-    found = ExtensionConfigManager(read_config_path=jupyter_config_path()).get_jpserver_extensions()
+    manager: Any = ExtensionConfigManager(read_config_path=jupyter_config_path())  # its methods have no types
+    found = manager.get_jpserver_extensions()
     if found.get(SERVER_EXTENSION):
         return Check("server extension", True, "opens run files")
     detail = f"{SERVER_EXTENSION} is {'disabled' if SERVER_EXTENSION in found else 'missing'}"
