@@ -23,6 +23,7 @@ class Lab:
     url: str
     token: str
     folder: Path
+    data: Path
 
     def address(self, notebook: str) -> str:
         return f"{self.url}/lab/tree/{notebook}?token={self.token}&reset"
@@ -58,6 +59,7 @@ def lab(tmp_path_factory):
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
         "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTER_PATH": str(home / "data"),
     }
     with (
         (folder / "server.log").open("wb") as log,
@@ -65,7 +67,7 @@ def lab(tmp_path_factory):
     ):
         url = f"http://127.0.0.1:{port}"
         _wait_for(f"{url}/api/status?token={token}", server)
-        yield Lab(url, token, folder)
+        yield Lab(url, token, folder, home / "data")
         server.terminate()
 
 

@@ -19,7 +19,7 @@ export function headerView(setup: Setup, parent: HTMLElement): View {
   };
   tiles.dropped.element.title = "Steps that were lost because the store could not keep up";
   const list = h("dl", { class: "ds-tiles" }, ...Object.values(tiles).map(({ element }) => element));
-  const element = h("header", { class: "ds-header" }, h("div", { class: "ds-name" }, title, state), list);
+  const element = h("div", { class: "ds-header" }, h("div", { class: "ds-name" }, title, state), list);
   parent.append(element);
 
   return {

@@ -1,0 +1,176 @@
+"""Everybody can use the views: no violation of the rules of axe-core, all by keyboard, each chart with a table."""
+
+from pathlib import Path
+
+import pytest
+from lab_pages import (
+    PREPARE,
+    PREPARED,
+    RUN,
+    execute,
+    open_notebook,
+    run_to_its_end,
+    show_panel,
+    shut_down,
+    write_notebook,
+)
+from synthetic import SyntheticRecording
+
+from deepseek.widgets.report import write_report
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parents[2] / "widgets" / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+
+CHECK = """async ([root]) => {
+  const { violations } = await axe.run(root, { resultTypes: ['violations'] });
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html, any }) =>
+    `${html.slice(0, 160)} ${any.map(({ message }) => message).join(' ')}`).join(' | ')}`);
+}"""
+
+FOCUSABLE = "button:not(:disabled), select:not(:disabled), input:not(:disabled), summary, a[href], [tabindex='0']"
+
+TO_REACH = """(root, focusable) => [...root.querySelectorAll(focusable)].filter((element) =>
+  element.checkVisibility({ visibilityProperty: true }) && element.tabIndex >= 0
+  && !(element.type === 'radio' && !element.checked) && !element.closest('.bk-Figure')
+).map((element, index) => (element.dataset.reach = String(index)))"""
+
+FOCUSED = "() => document.activeElement?.dataset.reach ?? null"
+
+TABS = "[role=tab]"
+
+
+def violations(page, root):
+    """What axe-core has against an element, on each of its tabs."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: npm ci in widgets/frontend")
+    page.evaluate(AXE.read_text(encoding="utf-8") + "\n;0")
+    found = []
+    for index in range(max(1, root.locator(TABS).count())):
+        if root.locator(TABS).count():
+            root.locator(TABS).nth(index).click()
+            page.wait_for_timeout(1500)
+        for details in root.locator("details:not([open]) > summary").all():
+            if details.is_visible():
+                details.click()
+        page.wait_for_timeout(300)
+        found += page.evaluate(CHECK, [root.element_handle()])
+    return sorted(set(found))
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory):
+    recording = SyntheticRecording(blocks=3)
+    recording.advance(60)
+    recording.close()
+    return write_report(recording, tmp_path_factory.mktemp("access") / "run.html")
+
+
+@pytest.fixture(params=["light", "dark"])
+def opened(request, browser, report):
+    """The report in both themes; its own policy would keep out the checker too."""
+    context = browser.new_context(bypass_csp=True, color_scheme=request.param, viewport={"width": 1200, "height": 1500})
+    page = context.new_page()
+    page.goto(report.as_uri())
+    page.locator("[data-testid=heatmap] canvas").first.wait_for(timeout=30_000)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def training(lab, watched):
+    """A notebook that trains, with the views in a cell and in the panel."""
+    page = watched.page
+    open_notebook(lab, page, write_notebook(lab, "access.ipynb", PREPARE, "train(120, shown=True)"))
+    watched.panel = show_panel(page)
+    run_to_its_end(page, PREPARED)
+    page.evaluate(RUN, 1)
+    watched.panel.locator("[data-testid=heatmap] canvas").first.wait_for(timeout=60_000)
+    watched.widget = page.locator(".jp-OutputArea [data-testid=deepseek-widget]")
+    watched.widget.locator("[data-testid=heatmap] canvas").first.wait_for(timeout=60_000)
+    yield watched
+    shut_down(page)
+
+
+def test_axe_has_nothing_against_the_report(opened):
+    assert violations(opened, opened.locator("body")) == []
+
+
+def test_axe_has_nothing_against_panel_and_widget(training):
+    page = training.page
+    for theme in ("Light", "Dark"):
+        execute(page, "apputils:change-theme", theme=f"JupyterLab {theme}")
+        page.wait_for_timeout(1500)
+        assert violations(page, training.panel) == []
+        assert violations(page, training.widget) == []
+
+
+def test_every_control_of_the_report_is_reached_by_tab(opened):
+    page = opened
+    root = page.locator("[data-testid=deepseek-widget]")
+    for index in range(root.locator(TABS).count()):
+        root.locator(TABS).nth(index).click()
+        page.wait_for_timeout(1000)
+        wanted = set(root.evaluate(TO_REACH, FOCUSABLE))
+        page.evaluate("() => { document.activeElement?.blur(); document.getSelection().removeAllRanges(); }")
+        page.locator("body").focus()
+        reached = set()
+        for _ in range(3 * len(wanted) + 20):
+            page.keyboard.press("Tab")
+            reached.add(page.evaluate(FOCUSED))
+        missing = [
+            root.locator(f"[data-reach='{each}']").evaluate("e => e.outerHTML.slice(0, 150)")
+            for each in wanted - reached
+        ]
+        assert missing == []
+
+
+def test_tabs_metrics_and_layers_are_chosen_by_keyboard(opened):
+    page = opened
+    tabs = page.locator(TABS)
+    tabs.first.focus()
+    page.keyboard.press("ArrowRight")
+    assert tabs.nth(1).get_attribute("aria-selected") == "true"
+    page.keyboard.press("ArrowLeft")
+    assert tabs.first.get_attribute("aria-selected") == "true"
+    radios = page.locator("[data-testid^=metric-]")
+    radios.first.focus()
+    page.keyboard.press("ArrowRight")
+    assert radios.nth(1).is_checked()
+    layer = page.locator("[data-testid=layer-lines]")
+    before = layer.get_attribute("data-layer")
+    page.locator("[data-testid=layer-select]").focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function(
+        "before => document.querySelector('[data-testid=layer-lines]').dataset.layer !== before",
+        arg=before,
+        timeout=5000,
+    )
+
+
+@pytest.mark.parametrize("chart", ["loss", "heatmap", "layer"])
+def test_a_chart_unfolds_into_a_table_by_keyboard(opened, chart):
+    twin = opened.locator(f"[data-testid={chart}-table]")
+    twin.locator("summary").focus()
+    opened.keyboard.press("Enter")
+    twin.locator("tbody tr").first.wait_for(timeout=5000)
+    rows = twin.locator("tbody tr")
+    assert rows.count() >= 7
+    assert any(letter.isdigit() for letter in rows.first.locator("td").first.inner_text())
+    if chart != "heatmap":
+        assert rows.first.locator("th").inner_text() == "59"
+
+
+def test_the_training_obeys_the_keyboard(training):
+    page, panel = training.page, training.panel
+    pause = panel.locator("[data-testid=control-pause]")
+    panel.locator("[data-testid=control] fieldset[data-state=running]:enabled").wait_for(timeout=30_000)
+    for key, state in (("Enter", "paused"), ("Space", "running")):
+        pause.focus()
+        page.keyboard.press(key)
+        panel.locator(f"[data-testid=control] fieldset[data-state={state}]").wait_for(timeout=20_000)
+    panel.locator("[data-testid=control-condition]").focus()
+    page.keyboard.type("loss > -1")
+    page.keyboard.press("Enter")
+    panel.locator("[data-testid=control] fieldset[data-state=paused]").wait_for(timeout=20_000)
+    assert training.errors == []
