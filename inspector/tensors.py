@@ -36,6 +36,13 @@ def local(tensor: torch.Tensor) -> torch.Tensor:
     return shard if isinstance(shard, torch.Tensor) else tensor
 
 
+def bytes_of(tensor: torch.Tensor) -> int:
+    """Return the size of a tensor; of a sparse one that of its indices and values."""
+    if tensor.is_sparse:
+        return tensor._indices().nbytes + tensor._values().nbytes
+    return tensor.numel() * tensor.element_size()
+
+
 def _children(output: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(output, Mapping):
         yield from output.items()

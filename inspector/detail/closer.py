@@ -20,7 +20,7 @@ from deepseek.inspector.probes.function import compiled_frames
 from deepseek.inspector.probes.units import layer_before
 from deepseek.inspector.recorder import Recorder
 from deepseek.inspector.sites import own_parameters
-from deepseek.inspector.tensors import local
+from deepseek.inspector.tensors import bytes_of, local
 
 Scale = torch.Tensor | float | None
 """What the gradients must be multiplied with, because an optimizer that undoes the loss scale itself has not yet."""
@@ -151,8 +151,8 @@ class Closer:
                 forward_ms=probe.forward_ms if probe else nan,
                 backward_ms=probe.backward_ms if probe else nan,
                 output_bytes=probe.output_bytes if probe else 0,
-                parameter_bytes=sum(each.nbytes for _, each in parameters),
-                gradient_bytes=sum(each.nbytes for _, each in gradients),
+                parameter_bytes=sum(bytes_of(each) for _, each in parameters),
+                gradient_bytes=sum(bytes_of(each) for _, each in gradients),
                 note=note,
             )
 

@@ -16,7 +16,7 @@ from deepseek.inspector.detail.units import units_of_output
 from deepseek.inspector.probes.probe import Probe
 from deepseek.inspector.probes.units import bounds_of
 from deepseek.inspector.recorder import Recorder
-from deepseek.inspector.tensors import walk
+from deepseek.inspector.tensors import bytes_of, walk
 
 _MAX_OUTPUTS = 8
 """Most tensors of an output, and of the inputs, that are looked at."""
@@ -116,7 +116,7 @@ class LayerProbe:
 
     def _look_at_output(self, module: nn.Module, tensors: list[tuple[str, torch.Tensor]]) -> None:
         self.forward_ms = self._since(self._entered, tensors[0][1] if tensors else None)
-        self.output_bytes = sum(tensor.nbytes for _, tensor in tensors)
+        self.output_bytes = sum(bytes_of(tensor) for _, tensor in tensors)
         for path, tensor in tensors:
             self._add("activation", path, tensor)
         bounds = bounds_of(module)

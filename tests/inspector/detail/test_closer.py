@@ -269,6 +269,18 @@ def test_a_compiled_layer_says_why_there_are_no_outputs(path):
     assert ("gradient", "weight") in by_kind(found)
 
 
+def test_a_sparse_gradient_has_a_size_and_no_histogram(path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Embedding(50, 4, sparse=True), nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with inspect(model, optimizer, run=path) as session:
+        session.ask_detail("0")
+        step(model, optimizer, torch.tensor([3, 7, 7]))
+        found = session.detail("0")
+    assert found.gradient_bytes == 3 * 8 + 3 * 4 * 4
+    assert {histogram.kind for histogram in found.histograms} == {"activation", "activation_gradient", "parameter"}
+
+
 def test_a_layer_that_is_not_called_says_so(path):
     model, optimizer = small()
     model.add_module("idle", nn.Linear(2, 2))
