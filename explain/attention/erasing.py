@@ -47,16 +47,13 @@ def eraser(call: Call, tokens: Tokens, count: int) -> Eraser:
     Raises:
         DeepseekError: The inputs have no part for each token.
     """
-    for name in call.explained:
+    name = _sequence(call, count)
+    if name is not None:
         tensor = call.tensors[name]
-        if not tensor.is_floating_point() and tensor.shape[1:] == (count,):
-            return _of_ids(call, name, tokens)
-        if tensor.is_floating_point() and tensor.dim() == 3 and tensor.shape[1] == count:
-            return _of_vectors(tensor, name)
-        if tensor.is_floating_point() and tensor.dim() == 4:
-            patch = _patch(tensor.shape[2], tensor.shape[3], count)
-            if patch:
-                return _of_patches(tensor, name, patch, count)
+        return _of_vectors(tensor, name) if tensor.is_floating_point() else _of_ids(call, name, tokens)
+    found = patches(call, count)
+    if found:
+        return _of_patches(call.tensors[found[0]], *found, count)
     raise DeepseekError(f"no input has a part for each of the {count} tokens")
 
 
@@ -78,18 +75,37 @@ def _of_vectors(tensor: Tensor, name: str) -> Eraser:
     return Eraser(erase, 0, "the mean over the row's tokens")
 
 
-def _patch(height: int, width: int, count: int) -> int:
-    """Return the side of the square patches that a picture is cut into, 0 if it is not; a few tokens may be others."""
-    for others in (1, 0, 2, 5):
-        for side in range(1, min(height, width) + 1):
-            if height % side == width % side == 0 and (height // side) * (width // side) == count - others:
-                return side
-    return 0
+def _sequence(call: Call, count: int) -> str | None:
+    """Return the input that has an id or a vector for each token."""
+    for name in call.explained:
+        tensor = call.tensors[name]
+        if tensor.shape[1:2] == (count,) and tensor.dim() == 2 + tensor.is_floating_point():
+            return name
+    return None
 
 
-def _of_patches(tensor: Tensor, name: str, side: int, count: int) -> Eraser:
-    grid = (tensor.shape[2] // side, tensor.shape[3] // side)
+def patches(call: Call, count: int) -> tuple[str, tuple[int, int]] | None:
+    """Return the input that is a picture of square patches, a token each, and the rows and columns of them.
+
+    A few tokens may come before those of the patches; None without such an input, or where tokens are given one by one.
+    """
+    if _sequence(call, count) is not None:
+        return None
+    for name in call.explained:
+        tensor = call.tensors[name]
+        if tensor.is_floating_point() and tensor.dim() == 4:
+            height, width = tensor.shape[2:]
+            for others in (1, 0, 2, 5):
+                for side in range(1, min(height, width) + 1):
+                    grid = (height // side, width // side)
+                    if height % side == width % side == 0 and grid[0] * grid[1] == count - others:
+                        return name, grid
+    return None
+
+
+def _of_patches(tensor: Tensor, name: str, grid: tuple[int, int], count: int) -> Eraser:
     first = count - grid[0] * grid[1]
+    side = tensor.shape[2] // grid[0]
 
     def erase(rows: Tensor, gone: Tensor) -> Mapping[str, Tensor]:
         pixels = gone[:, first:].unflatten(1, grid).repeat_interleave(side, 1).repeat_interleave(side, 2)

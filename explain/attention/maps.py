@@ -17,6 +17,7 @@ from deepseek.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from deepseek.explain.attention.scores import TokenScores
     from deepseek.explain.target import Target
@@ -123,6 +124,8 @@ class AttentionMaps(Sequence[AttentionMap]):
                     printable(f"No attention map is called {key!r}; there are {', '.join(self.names)}.")
                 )
             return found[0]
+        if not -len(self) <= key < len(self):
+            raise IndexError(f"There are {len(self)} attention maps, none at {key}.")
         return self.maps[key]
 
     def of_kind(self, kind: Kind) -> "AttentionMaps":
@@ -188,6 +191,24 @@ class AttentionMaps(Sequence[AttentionMap]):
         from deepseek.explain.attention.summary import summary
 
         return summary(self)
+
+    def plot(self, row: int = 0, *, at: int | str | None = None, head: int | None = None) -> "Figure":
+        """Draw where the tokens of a row look: all calls and heads as a grid, or one head with its tokens.
+
+        Args:
+            row: Which row.
+            at: Which map, by position or name; the last one if only a head is given.
+            head: Which of its heads; the first one kept if only a map is given.
+
+        Raises:
+            DeepseekError: There is no such row, map or head.
+        """
+        from deepseek.explain.attention.picture import grid, one_head
+
+        if at is None and head is None:
+            return grid(self, row)
+        each = self[-1 if at is None else at]
+        return one_head(self, each, each.heads[0] if head is None else head, row)
 
     def average(self, at: int | str = -1, *, target: "Target" = None, orders: int = ORDERS) -> "TokenScores":
         """Return how much each token is looked at in one map, as the mean over its heads and queries.

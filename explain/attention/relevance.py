@@ -13,9 +13,8 @@ from torch import Tensor
 from deepseek.errors import DeepseekError
 from deepseek.explain.attention.maps import AttentionMaps
 from deepseek.explain.attention.naming import Kind, kind_of
-from deepseek.explain.attention.rollout import measure
+from deepseek.explain.attention.rollout import measured
 from deepseek.explain.attention.scores import TokenScores
-from deepseek.explain.attention.tokens import UNKNOWN
 from deepseek.explain.attention.watch import Seen, Watcher, undisturbed
 from deepseek.explain.call import Call
 from deepseek.explain.target import Chooser, Target
@@ -51,9 +50,7 @@ def relevance(maps: AttentionMaps, target: Target, orders: int) -> TokenScores:
     share = last / last.sum(1, keepdim=True).clamp(min=torch.finfo(last.dtype).tiny)
     values = (share[:, None] @ matrix)[:, 0].double().cpu().numpy()
     values /= np.maximum(values.sum(1, keepdims=True), np.finfo(float).tiny)
-    measured, note = measure(maps, values, target, orders)
-    tokens = maps.source if maps.source.fits(values.shape[1]) else UNKNOWN
-    return TokenScores(values, matrix.double().cpu().numpy(), "gradient-weighted relevance", tokens, measured, note)
+    return measured(maps, values, matrix.double().cpu().numpy(), "gradient-weighted relevance", target, orders)
 
 
 def gradients(call: Call, target: Target) -> list[Raising]:

@@ -4,9 +4,12 @@ import numpy as np
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.attention.deletion import deletion
+from deepseek.explain.attention.erasing import patches
 from deepseek.explain.attention.maps import AttentionMap, AttentionMaps, Weights
 from deepseek.explain.attention.scores import Faithfulness, Numbers, TokenScores
 from deepseek.explain.attention.summary import looks
+from deepseek.explain.attention.tokens import UNKNOWN
+from deepseek.explain.call import Call
 from deepseek.explain.target import Target
 
 
@@ -71,12 +74,33 @@ def scored(
     """
     counts = looks(maps, each).astype(float)[..., None]
     values = (matrix * counts).sum(1) / np.maximum(counts.sum(1), 1)
-    tokens = maps.seen(each)
-    measured, note = measure(maps, values, target, orders) if of_inputs else (None, "they are no tokens of the inputs")
-    return TokenScores(values, matrix, method, tokens, measured, note)
+    return measured(maps, values, matrix, method, target, orders, of_inputs=of_inputs)
 
 
-def measure(maps: AttentionMaps, values: Numbers, target: Target, orders: int) -> tuple[Faithfulness | None, str]:
+def measured(
+    maps: AttentionMaps,
+    values: Numbers,
+    matrix: Numbers,
+    method: str,
+    target: Target,
+    orders: int,
+    *,
+    of_inputs: bool = True,
+) -> TokenScores:
+    """Put scores together with how faithful they are; see ``scored``."""
+    call, count = maps.call, values.shape[1]
+    own = maps.source if of_inputs else maps.decoder or UNKNOWN
+    tokens = own if own.fits(count) else UNKNOWN
+    faithfulness, note = (
+        _measure(maps, values, target, orders) if of_inputs else (None, "they are no tokens of the inputs")
+    )
+    if call is None or len(values) != call.rows or not of_inputs or not (found := _patches(call, count)):
+        return TokenScores(values, matrix, method, tokens, faithfulness, note)
+    pictures = call.tensors[found[0]].detach().float().cpu().numpy()
+    return TokenScores(values, matrix, method, tokens, faithfulness, note, pictures, found[1])
+
+
+def _measure(maps: AttentionMaps, values: Numbers, target: Target, orders: int) -> tuple[Faithfulness | None, str]:
     """Return how faithful scores ``[B, S]`` are; where that cannot be measured, None and why."""
     if maps.call is None:
         return None, "the maps were read from a file, without the model"
@@ -86,3 +110,10 @@ def measure(maps: AttentionMaps, values: Numbers, target: Target, orders: int) -
         return deletion(maps.call, values, maps.source, target, orders), ""
     except DeepseekError as error:
         return None, str(error)
+
+
+def _patches(call: Call, count: int) -> tuple[str, tuple[int, int]] | None:
+    try:
+        return patches(call, count)
+    except DeepseekError:  # inputs that are not explained at all
+        return None

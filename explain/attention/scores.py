@@ -1,12 +1,17 @@
 """What a derived map says of each token, and how faithful that is to what the model does."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepseek.errors import DeepseekError
 from deepseek.explain.attention.tokens import Tokens
 from deepseek.text import printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Numbers = NDArray[np.float64]
 
@@ -60,6 +65,8 @@ class TokenScores:
         tokens: The tokens.
         faithfulness: What deleting the top tokens does; None where it could not be measured.
         note: Why not; empty otherwise.
+        pictures: The pictures whose patches the last tokens are, ``[B, C, H, W]``; None without.
+        grid: Rows and columns of patches.
     """
 
     values: Numbers
@@ -68,6 +75,8 @@ class TokenScores:
     tokens: Tokens
     faithfulness: Faithfulness | None = None
     note: str = ""
+    pictures: NDArray[np.float32] | None = None
+    grid: tuple[int, int] = (0, 0)
 
     def __str__(self) -> str:
         return printable(f"Where it looks, by {self.method}, for {len(self.values)} rows: {self.verdict}")
@@ -79,3 +88,19 @@ class TokenScores:
     def verdict(self) -> str:
         """How faithful it is, in words."""
         return f"faithfulness not measured: {self.note}" if self.faithfulness is None else str(self.faithfulness)
+
+    def plot(self, row: int = 0) -> "Figure":
+        """Draw the tokens of a row colored by their scores, or its picture under the scores of its patches.
+
+        Raises:
+            DeepseekError: There is no such row.
+        """
+        from deepseek.explain.attention.picture import on_patches, on_tokens
+
+        if not 0 <= row < len(self.values):
+            raise DeepseekError(f"`row` must be between 0 and {len(self.values) - 1}, not {row}.")
+        title = f"Where it looks, by {self.method}"
+        if self.pictures is None:
+            return on_tokens(self.values[row], self.tokens, row, title, self.verdict)
+        heat = self.values[row, -self.grid[0] * self.grid[1] :].reshape(self.grid)
+        return on_patches(heat, self.pictures[row], title, self.verdict)
