@@ -111,7 +111,21 @@ PIECES = [
     ),
     *("x" * 10_000, "__proto__", "constructor", "loss > 1", b"pause", (), [], {}, {"verb": "stop"}, [[[[]]]], object()),
 ]
-KEYS = ["verb", "value", "factor", "max_norm", "condition", "site", "reason", "path", "", 0, None, ("verb",), "__class__"]
+KEYS = [
+    "verb",
+    "value",
+    "factor",
+    "max_norm",
+    "condition",
+    "site",
+    "reason",
+    "path",
+    "",
+    0,
+    None,
+    ("verb",),
+    "__class__",
+]
 VERBS = [*{good["verb"] for good, _ in GOOD}, "snapshot", "clear_breaks", "eval", "__init__"]
 
 
