@@ -3,5 +3,19 @@
 from deepseek.explain.attention.attend import attention
 from deepseek.explain.attention.maps import AttentionMap, AttentionMaps
 from deepseek.explain.attention.scores import TokenScores
+from deepseek.explain.attribute import attribute
+from deepseek.explain.attribution import Attribution
+from deepseek.explain.faithfulness import FaithfulnessReport, faithfulness
+from deepseek.explain.shap_values import shap
 
-__all__ = ["AttentionMap", "AttentionMaps", "TokenScores", "attention"]
+__all__ = [
+    "AttentionMap",
+    "AttentionMaps",
+    "Attribution",
+    "FaithfulnessReport",
+    "TokenScores",
+    "attention",
+    "attribute",
+    "faithfulness",
+    "shap",
+]

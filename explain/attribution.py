@@ -2,8 +2,8 @@
 
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +34,16 @@ class Attribution:
     Attributes:
         values_by_input: By name of the input: its attributions, in the shape of the input ``[B, ...]``, or ``[B, G]``
             for ``G`` groups of features; with a last axis ``K``.
-        data_by_input: By name of the input, what was explained, ``[B, ...]`` or ``[B, G]``.
+        data_by_input: By name of the input, what was explained, ``[B, ...]``; the means ``[B, G]`` where groups span
+            several inputs.
         base_values: Expectation of the output over the background, ``[B]`` or ``[B, K]``.
         outputs: The output for each row, of the same shape.
         method: Name of the method, such as ``exact``.
         target: Which outputs, in words.
         background: What stood for absent features, in words.
         std_error_by_input: Standard error of every value, shaped as the values; None where values are exact.
+        groups: Number of the group of every element of a row, in the shape of a row, -1 for those that are always
+            present; None for single features.
         evaluations: Rows that the model computed.
         seconds: Time that it took.
         feature_names: Names of the features of the (only) input, or of the groups; empty without.
@@ -56,6 +59,7 @@ class Attribution:
     target: str
     background: str
     std_error_by_input: Arrays | None = None
+    groups: Array | None = None
     evaluations: int = 0
     seconds: float = 0.0
     feature_names: tuple[str, ...] = ()
@@ -118,6 +122,41 @@ class Attribution:
         ]
         return printable("\n".join(lines))
 
+    @property
+    def feature_data(self) -> Array:
+        """What has one attribution each: the input, or its means over the groups, ``[B, ...]`` or ``[B, G]``.
+
+        Raises:
+            DeepseekError: There are several inputs.
+        """
+        if len(self.values_by_input) != 1:
+            raise DeepseekError(
+                f"This works for one input, and these are {', '.join(self.values_by_input)}: use `values_by_input`."
+            )
+        data: Array = next(iter(self.data_by_input.values()))
+        if self.groups is None:
+            return data
+        member = self.groups.reshape(-1)
+        flat = data.reshape(len(data), -1)
+        return np.stack([flat[:, member == group].mean(1) for group in range(int(member.max()) + 1)], axis=1)
+
+    def named(self, features: Sequence[str] = (), outputs: Sequence[str] = ()) -> "Attribution":
+        """Return the same with names for the features or groups, and for the outputs.
+
+        Raises:
+            DeepseekError: There are not as many.
+        """
+        values = next(iter(self.values_by_input.values()))
+        counts = (values.shape[1], self.base_values.shape[1] if self.base_values.ndim == 2 else 1)
+        for what, names, count in zip(("features", "outputs"), (features, outputs), counts, strict=True):
+            if len(names) not in (0, count):
+                raise DeepseekError(f"`{what}` must be {count} names, not {len(names)}.")
+        return replace(
+            self,
+            feature_names=tuple(map(str, features)) or self.feature_names,
+            output_names=tuple(map(str, outputs)) or self.output_names,
+        )
+
     def plot(self, row: int = 0, *, output: int = 0, name: str | None = None) -> "Figure":
         """Draw what moved an output: bars with 95 % intervals, or an image ``[H, W]`` or ``[C, H, W]``.
 
@@ -143,15 +182,11 @@ class Attribution:
             import shap
         except ImportError as error:
             raise DeepseekError("`to_shap` needs shap: pip install shap") from error
-        if len(self.values_by_input) != 1:
-            raise DeepseekError(
-                f"A shap.Explanation holds one input, and these are {', '.join(self.values_by_input)}: "
-                "use `values_by_input`."
-            )
+        data = self.feature_data
         return shap.Explanation(
             values=self.values,
             base_values=self.base_values,
-            data=self.data,
+            data=data,
             feature_names=list(self.feature_names) or None,
             output_names=list(self.output_names) or None,
             compute_time=self.seconds,
@@ -168,6 +203,8 @@ class Attribution:
             DeepseekError: The file cannot be written.
         """
         arrays = {"base_values": self.base_values, "outputs": self.outputs}
+        if self.groups is not None:
+            arrays["groups"] = self.groups
         names = list(self.values_by_input)
         for place, name in enumerate(names):
             arrays[f"values/{place}"] = self.values_by_input[name]
@@ -218,6 +255,9 @@ def _assembled(about: dict[str, Any], arrays: Arrays) -> Attribution:
     for values in (*parts["values"].values(), *parts.get("std_error", {}).values()):
         if values.ndim < 2 or len(values) != len(base) or (base.ndim == 2 and values.shape[-1] != base.shape[1]):
             raise ValueError("its values do not fit its outputs")
+    groups = arrays.get("groups")
+    if groups is not None and not _is_grouping(groups, parts["values"], parts["data"]):
+        raise ValueError("its groups do not fit its values")
     seconds = float(about["seconds"])
     if not math.isfinite(seconds):
         raise ValueError("its time is not a number")
@@ -230,9 +270,16 @@ def _assembled(about: dict[str, Any], arrays: Arrays) -> Attribution:
         target=str(about["target"]),
         background=str(about["background"]),
         std_error_by_input=parts.get("std_error"),
+        groups=groups,
         evaluations=int(about["evaluations"]),
         seconds=seconds,
         feature_names=tuple(map(str, about["feature_names"])),
         output_names=tuple(map(str, about["output_names"])),
         notes=tuple(map(str, about["notes"])),
     )
+
+
+def _is_grouping(groups: Array, values: Arrays, data: Arrays) -> bool:
+    """Whether these are numbers of groups that the values of the only input stand for, each of them with a member."""
+    (value,), (row,) = values.values(), data.values()
+    return groups.shape == row.shape[1:] and set(np.unique(groups)) - {-1.0} == set(range(value.shape[1]))

@@ -123,9 +123,9 @@ class FaithfulnessReport:
 
     def plot(self) -> "Figure":
         """Draw the curves, a panel for each fill."""
-        from matplotlib.figure import Figure
+        from deepseek.explain.picture import Picture
 
-        figure = Figure(figsize=(4.2 * len(self.curves), 3.4), layout="constrained")
+        figure = Picture(figsize=(4.2 * len(self.curves), 3.4), layout="constrained")
         shares = np.linspace(0, 1, POINTS)
         panels = figure.subplots(1, len(self.curves), squeeze=False)[0]
         for axes, (fill, curves) in zip(panels, self.curves.items(), strict=True):

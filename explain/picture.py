@@ -1,17 +1,17 @@
 """Pictures of attributions, for notebooks and papers."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from deepseek.errors import DeepseekError
 from deepseek.text import printable
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from deepseek.explain.attribution import Attribution
 
 MOST_BARS = 20
@@ -21,7 +21,16 @@ UP, DOWN = "#d1495b", "#2e6fbb"
 """Colors of what raised and what lowered the output."""
 
 
-def picture(attribution: "Attribution", row: int, output: int, name: str) -> "Figure":
+class Picture(Figure):
+    """A figure that notebooks show although pyplot does not know it."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.savefig(buffer, format="png", dpi=96)
+        return buffer.getvalue()
+
+
+def picture(attribution: "Attribution", row: int, output: int, name: str) -> Figure:
     """Draw one row's attributions to one output: as an image over the input where they have two dimensions, else bars.
 
     Args:
@@ -35,7 +44,9 @@ def picture(attribution: "Attribution", row: int, output: int, name: str) -> "Fi
     """
     values = _part(attribution, attribution.values_by_input, row, output, name)
     title = f"{_output_name(attribution, output)}: {_share(attribution, row, output)}"
-    data = attribution.data_by_input[name][row]
+    data, groups = attribution.data_by_input[name][row], attribution.groups
+    if groups is not None and groups.ndim in (2, 3):
+        return _image(_spread(values, groups), data, title)
     if values.ndim in (2, 3):
         return _image(values, data, title)
     if values.ndim != 1:
@@ -45,7 +56,7 @@ def picture(attribution: "Attribution", row: int, output: int, name: str) -> "Fi
         )
     errors = attribution.std_error_by_input
     bars = None if errors is None else 1.96 * _part(attribution, errors, row, output, name)
-    return _bars(values, bars, _labels(attribution, data), title)
+    return _bars(values, bars, _labels(attribution, attribution.feature_data[row]), title)
 
 
 def _part(
@@ -61,6 +72,14 @@ def _part(
         )
     part: NDArray[np.float64] = arrays[name][row]
     return part[..., output] if attribution.base_values.ndim == 2 else part
+
+
+def _spread(values: NDArray[np.float64], groups: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The value of its group for every pixel ``[H, W]``; where channels belong to several groups, their sum."""
+    spread: NDArray[np.float64] = np.append(values, 0.0)[groups.astype(int)]
+    if groups.ndim == 2:
+        return spread
+    return np.asarray(spread[0] if (groups == groups[0]).all() else spread.sum(0))
 
 
 def _output_name(attribution: "Attribution", output: int) -> str:
@@ -80,9 +99,7 @@ def _labels(attribution: "Attribution", data: NDArray[Any]) -> list[str]:
     return [f"{name} = {value:.3g}" for name, value in zip(names, data, strict=True)]
 
 
-def _bars(
-    values: NDArray[np.float64], errors: NDArray[np.float64] | None, labels: Sequence[str], title: str
-) -> "Figure":
+def _bars(values: NDArray[np.float64], errors: NDArray[np.float64] | None, labels: Sequence[str], title: str) -> Figure:
     from matplotlib.figure import Figure
 
     order = np.argsort(-np.abs(values))
@@ -90,7 +107,7 @@ def _bars(
     lengths = [*values[shown], *([values[rest].sum()] if len(rest) else [])]
     names = [*(labels[place] for place in shown), *([f"{len(rest)} others together"] if len(rest) else [])]
     spread = None if errors is None else [*errors[shown], *([np.sqrt((errors[rest] ** 2).sum())] if len(rest) else [])]
-    figure = Figure(figsize=(7, 1.2 + 0.3 * len(names)), layout="constrained")
+    figure = Picture(figsize=(7, 1.2 + 0.3 * len(names)), layout="constrained")
     axes = figure.subplots()
     axes.barh(range(len(names)), lengths, color=[UP if length > 0 else DOWN for length in lengths], xerr=spread)
     axes.set_yticks(range(len(names)), [_plain(name) for name in names], parse_math=False)
@@ -101,10 +118,8 @@ def _bars(
     return figure
 
 
-def _image(values: NDArray[np.float64], data: NDArray[Any], title: str) -> "Figure":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.5, 3.6), layout="constrained")
+def _image(values: NDArray[np.float64], data: NDArray[Any], title: str) -> Figure:
+    figure = Picture(figsize=(7.5, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.imshow(_flat(data, np.mean), cmap="gray")
     left.set_title("input")

@@ -241,5 +241,6 @@ def _attribution(game: Game, estimators: Sequence[Estimator]) -> Attribution:
         target=game.chooser.description,
         background=f"{game.background_rows} background row{'s' * (game.background_rows != 1)}",
         std_error_by_input=None if exact else game.players.shaped(joined([each.errors for each in estimators])),
+        groups=game.players.groups,
         evaluations=game.evaluations,
     )

@@ -78,10 +78,18 @@ class Players:
             np.add.at(total, member.numpy().reshape(-1), values[name].reshape(-1, outputs))
         return total[: self.count]
 
+    @property
+    def groups(self) -> np.ndarray[Any, Any] | None:
+        """The group of every element of a row of the only input; None for single features and several inputs."""
+        if not self.grouped or len(self._members) > 1:
+            return None
+        (member,) = self._members.values()
+        return member.double().numpy()
+
     def data(self, call: Call) -> dict[str, np.ndarray[Any, Any]]:
-        """Give the inputs that are explained, or their mean over each group, as float64."""
+        """Give the inputs that are explained, or their means over groups that span several, as float64."""
         rows = {name: call.tensors[name].detach().cpu().double().numpy() for name in self._members}
-        if not self.grouped:
+        if not self.grouped or len(rows) == 1:
             return rows
         sizes = self.gathered({name: np.ones((*shape, 1)) for name, shape in self._shapes.items()})
         total = self.gathered({name: np.moveaxis(row, 0, -1) for name, row in rows.items()})

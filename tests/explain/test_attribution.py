@@ -67,6 +67,33 @@ def test_files_hold_all_of_it(tmp_path, outputs):
     assert Attribution.load(made().save(tmp_path / "b")).std_error is None
 
 
+def test_groups_are_kept_and_drawn_over_the_picture(tmp_path):
+    groups = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 1.0]])
+    data = np.arange(24.0).reshape(4, 2, 3)
+    plain = made()
+    grouped = replace(plain, values_by_input={"x": plain.values[:, :2]}, data_by_input={"x": data}, groups=groups)
+    np.testing.assert_allclose(grouped.feature_data[0], [(0 + 1 + 3) / 3, (2 + 5) / 2])
+    image = grouped.plot(0).axes[1].images[0].get_array()
+    first, second = grouped.values[0]
+    np.testing.assert_allclose(image, [[first, first, second], [first, 0, second]])
+    again = Attribution.load(grouped.save(tmp_path / "grouped"))
+    np.testing.assert_array_equal(again.groups, groups)
+    wrong = replace(grouped, groups=np.zeros((2, 3)))
+    with pytest.raises(DeepseekError, match="groups"):
+        Attribution.load(wrong.save(tmp_path / "wrong"))
+
+
+def test_names_are_as_many_as_features():
+    named = made((2,)).named(["a", "b", "c"], ["no", "yes"])
+    assert (named.feature_names, named.output_names) == (("a", "b", "c"), ("no", "yes"))
+    with pytest.raises(DeepseekError, match="3 names"):
+        made().named(["a"])
+
+
+def test_notebooks_show_the_picture():
+    assert made().plot()._repr_png_().startswith(b"\x89PNG")
+
+
 def test_strangers_files_are_refused(tmp_path):
     good = made().save(tmp_path / "good").read_bytes()
     start = len(MAGIC) + 8

@@ -121,8 +121,9 @@ def test_groups_count_as_one_feature_and_frozen_ones_stay():
     frozen[:, :, 3] = inputs[:, None, 3]
     found = explained(model, inputs, background, groups=[0, 5, 0, -1], target=0)
     assert found.values.shape == (2, 2)
-    assert found.data.shape == (2, 2)
-    np.testing.assert_allclose(found.data[:, 0], inputs[:, [0, 2]].mean(1))
+    assert found.groups.tolist() == [0, 1, 0, -1]
+    np.testing.assert_allclose(found.data, inputs)
+    np.testing.assert_allclose(found.feature_data[:, 0], inputs[:, [0, 2]].mean(1))
     np.testing.assert_allclose(found.base_values, model(frozen).mean((1, 2)).detach(), atol=1e-12)
     gradients = explained(model, inputs, background, groups=[0, 5, 0, -1], target=0, method="expected_gradients")
     np.testing.assert_allclose(gradients.values.sum(1), found.values.sum(1), atol=1e-8)
