@@ -100,7 +100,6 @@ def _labels(attribution: "Attribution", data: NDArray[Any]) -> list[str]:
 
 
 def _bars(values: NDArray[np.float64], errors: NDArray[np.float64] | None, labels: Sequence[str], title: str) -> Figure:
-    from matplotlib.figure import Figure
 
     order = np.argsort(-np.abs(values))
     shown, rest = order[:MOST_BARS], order[MOST_BARS:]
