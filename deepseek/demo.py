@@ -46,7 +46,10 @@ def run(output: Path, steps: int = 200) -> int:
     print(f"Training {sum(p.numel() for p in model.parameters()):,} parameters on {len(labels)} digits ...")
     # Each step is observed, whatever that costs, so that the demo finds the same on the slowest machine.
     with deepseek.inspect(model, optimizer, every=1) as session:
-        for _ in range(steps):
+        for step in range(steps):
+            if step == steps - 1:
+                for layer in ("0", str(len(model) - 1)):
+                    session.ask_detail(layer)
             batch = torch.randint(len(labels), (64,))
             loss = nn.functional.cross_entropy(model(pictures[batch]), labels[batch])
             optimizer.zero_grad()
@@ -56,5 +59,10 @@ def run(output: Path, steps: int = 200) -> int:
     print(f"{steps} steps, last loss {loss.item():.2f} (guessing gives 2.30): it does not learn. The inspector says:\n")
     for finding in session.findings:
         print(f"[{finding.severity}] {finding.message}\n  cause: {finding.cause}\n  fix:   {finding.fix}\n")
-    print(f"Run file: {session.path}\nReport:   {session.report(output)}")
+    print(f"Run file: {session.path}\nReport:   {session.report(output)}\n")
+    print(
+        "The report shows every layer over the steps, the module graph, any two steps side by side, and a closer look\n"
+        "at the first and the last layer. In JupyterLab the same views are live, and the training obeys: pause, step,\n"
+        "set the learning rate."
+    )
     return 0 if session.findings else 1
