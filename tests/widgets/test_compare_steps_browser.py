@@ -145,3 +145,9 @@ def test_one_step_is_nothing_to_compare(open_tab):
     page = open_tab(recorded(1))
     assert text(page, "none") == "gradient norm was recorded in one step so far: there is nothing to compare."
     assert not page.is_visible("[data-testid=compare-plots]")
+
+
+def test_of_merged_steps_it_says_what_a_side_holds(open_tab):
+    page = open_tab(recorded(1000))
+    assert text(page, "most").startswith("Changed most between steps 0\N{EN DASH}1 and steps 998\N{EN DASH}999: ")
+    assert "Each side holds the largest of its 2 steps." in page.text_content(".ds-compare")

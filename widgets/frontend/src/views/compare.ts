@@ -68,7 +68,8 @@ export async function compareView(host: Host, parent: HTMLElement): Promise<View
       const between = `between ${a} and ${b}`;
       most.show(state, mostChanged(layers), metric.scale, `Changed most ${between}:`, `No layer changed ${between}.`);
       first.show(state, firstChanged(layers, metric.scale), metric.scale, `The one nearest the input that changed by more than ${limit}:`, `None changed by more than ${limit}.`);
-      setText(hint, `Dashed lines: a change by ${limit}, up or down.`);
+      const merged = `Each side holds the ${metric.worst === "max" ? "largest" : "smallest"} of its ${state.stride} steps.`;
+      setText(hint, `Dashed lines: a change by ${limit}, up or down. ${state.stride > 1 ? merged : ""}`);
       show(state, metric, layers, layer);
     },
     remove: () => all.forEach(({ chart }) => chart.remove()),
