@@ -135,7 +135,7 @@ class FaithfulnessReport:
             axes.set_title(f"removed features: {fill}")
             axes.set_xlabel("share of features removed or added")
             axes.set_ylabel("output, relative to the whole effect")
-            axes.legend(fontsize=8)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         return figure
 
 

@@ -112,7 +112,7 @@ def _bars(values: NDArray[np.float64], errors: NDArray[np.float64] | None, label
     axes.set_yticks(range(len(names)), [_plain(name) for name in names], parse_math=False)
     axes.invert_yaxis()
     axes.axvline(0, color="0.4", linewidth=0.8)
-    axes.set_xlabel("attribution, in units of the output" + ("" if spread is None else "; bars: 95 % interval"))
+    axes.set_xlabel("attribution, in units of the output" + ("" if spread is None else "; black lines: 95 % intervals"))
     axes.set_title(_plain(title), parse_math=False)
     return figure
 

@@ -75,7 +75,8 @@ def test_curves_have_a_picture(trained, attribution):
     assert [axes.get_title() for axes in figure.axes] == [
         f"removed features: {f}" for f in ("background", "mean", "zero")
     ]
-    assert all(len(axes.lines) == 4 and axes.get_xlabel() and axes.get_legend() for axes in figure.axes)
+    assert all(len(axes.lines) == 4 and axes.get_xlabel() and axes.get_ylabel() for axes in figure.axes)
+    assert len(figure.legends[0].get_texts()) == 4
 
 
 @pytest.mark.parametrize(
