@@ -18,7 +18,7 @@ from deepseek.inspector.accounts import Accounts, BareStep, PendingStep
 from deepseek.inspector.checkpointing import is_checkpointing
 from deepseek.inspector.control.commands import AskDetail, WatchCloser
 from deepseek.inspector.control.control import Control
-from deepseek.inspector.detail.closer import Closer, Scale
+from deepseek.inspector.detail.closer import Closer
 from deepseek.inspector.governor import Governor
 from deepseek.inspector.interruption import Interruption
 from deepseek.inspector.passes import Passes
@@ -149,7 +149,7 @@ class Steps:
         else:
             self._closer.ask(model, command.site)
             if self._control.paused:
-                self._closer.look(model, command.site, self.count - 1, self._scale())
+                self._closer.look(model, command.site, self.count - 1)
         self._install_closer()
 
     def pause_ended(self) -> None:
@@ -364,7 +364,7 @@ class Steps:
         """Close the books of this step and prepare for the next."""
         looked = self._closer.active
         if looked:
-            self._closely_guarded(lambda: self._closer.end_step(self.count, self._scale()))
+            self._closely_guarded(lambda: self._closer.end_step(self.count))
         bare, installed = self._close_books(), self._attachment.installed
         self.count += 1
         if not (installed or looked) and self._recorder.is_empty:
@@ -453,11 +453,6 @@ class Steps:
         if model is None or not self._watching:
             raise DeepseekError("nothing is recorded: the model is gone, or `session.watching` is False")
         return model
-
-    def _scale(self) -> Scale:
-        """What gradients must be multiplied with now, if an optimizer undoes a loss scale inside its step."""
-        scaled = any(getattr(optimizer, "grad_scale", None) is not None for optimizer in self.optimizers())
-        return self._recorder.inverse_scale if scaled else None
 
 
 class _Scaling:

@@ -20,10 +20,7 @@ from deepseek.inspector.probes.function import compiled_frames
 from deepseek.inspector.probes.units import layer_before
 from deepseek.inspector.recorder import Recorder
 from deepseek.inspector.sites import own_parameters
-from deepseek.inspector.tensors import bytes_of, local
-
-Scale = torch.Tensor | float | None
-"""What the gradients must be multiplied with, because an optimizer that undoes the loss scale itself has not yet."""
+from deepseek.inspector.tensors import bytes_of
 
 MAX_WATCHED = 8
 """Most layers that are watched closely at the same time."""
@@ -75,10 +72,10 @@ class Closer:
             raise DeepseekError(f"the details of {MAX_ASKED} layers are being asked for already")
         self._asked.update(dict.fromkeys(names))
 
-    def look(self, model: nn.Module, pattern: str, step: int, scale: Scale) -> None:
+    def look(self, model: nn.Module, pattern: str, step: int) -> None:
         """Look at what there is between two steps: parameters and their gradients."""
         for name in named(model, pattern):
-            self._tell(self._detail(name, _module(model, name), None, step, scale, NEXT_STEP))
+            self._tell(self._detail(name, _module(model, name), None, step, NEXT_STEP))
 
     def install(self, model: nn.Module) -> None:
         """Put hooks on the layers of the next step, and take them off all others."""
@@ -92,11 +89,11 @@ class Closer:
                 self._probes[name] = (weakref.ref(found), self._probe(model, name, found))
         self.active = bool(wanted)
 
-    def end_step(self, step: int, scale: Scale) -> None:
+    def end_step(self, step: int) -> None:
         """Emit what was seen in the step that has ended."""
         for name, (module, probe) in self._probes.items():
             missing = "" if probe.calls else COMPILED if compiled_frames() else NOT_CALLED
-            self._tell(self._detail(name, module(), probe, step, scale, missing))
+            self._tell(self._detail(name, module(), probe, step, missing))
             probe.restart()
         self._asked.clear()
 
@@ -128,7 +125,7 @@ class Closer:
         return LayerProbe(self._recorder, module, name, layer_before(leaves, order))
 
     def _detail(
-        self, name: str, module: nn.Module | None, probe: LayerProbe | None, step: int, scale: Scale, note: str
+        self, name: str, module: nn.Module | None, probe: LayerProbe | None, step: int, note: str
     ) -> Detail | None:
         if module is None:
             return None
@@ -138,7 +135,7 @@ class Closer:
         with torch._C.DisableTorchFunction(), torch.no_grad():
             found: list[Histogram | None] = list(probe.histograms) if probe else []
             found += [histogram("parameter", own, each) for own, each in parameters[:MAX_HISTOGRAMS]]
-            found += [histogram("gradient", own, _scaled(each, scale)) for own, each in gradients[:MAX_HISTOGRAMS]]
+            found += [histogram("gradient", own, each) for own, each in gradients[:MAX_HISTOGRAMS]]
             return Detail(
                 site=name,
                 type=type(module).__name__,
@@ -183,7 +180,3 @@ def _module(model: nn.Module, name: str) -> nn.Module | None:
         return model.get_submodule(name)
     except AttributeError:
         return model if name == type(model).__name__ else None
-
-
-def _scaled(gradient: torch.Tensor, scale: Scale) -> torch.Tensor:
-    return gradient if scale is None else local(gradient) * scale
