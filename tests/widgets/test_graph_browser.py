@@ -377,6 +377,7 @@ def test_a_graph_that_is_not_complete_says_so_and_shows_the_modules(graph_of_rec
     recording.advance(3)
     recording.close()
     graph = graph_of_recording(recording)
+    assert graph.page.is_visible("[data-testid=graph-note]")
     assert graph.page.text_content("[data-testid=graph-note]") == "The graph is not complete: the model is compiled."
     assert "features.1.relu" in graph.boxes()
     assert graph.links() == []
@@ -468,3 +469,4 @@ def test_a_graph_that_came_while_it_was_hidden_is_in_view_later(graph_of_recordi
     stage = page.locator(STAGE).bounding_box()
     assert stage["x"] < box["x"] < stage["x"] + stage["width"]
     assert stage["y"] < box["y"] < stage["y"] + stage["height"]
+    assert box["width"] > 20
