@@ -1,0 +1,5 @@
+"""DeepLIFT on the traced graph of a model: attributions against reference rows that account for the whole output."""
+
+from deepseek.explain.deeplift.deeplift import DeepLift, deeplift
+
+__all__ = ["DeepLift", "deeplift"]
