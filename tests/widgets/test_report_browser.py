@@ -66,7 +66,9 @@ def test_the_keyboard_reaches_layers_and_metrics(open_report):
     page.select_option("[data-testid=layer-select]", label="head")
     page.wait_for_selector("[data-testid=layer-lines][data-layer='head']")
     page.focus("[role=tab][aria-selected=true]")
-    page.keyboard.press("ArrowRight")
+    for tab in ("graph", "flow"):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_selector(f"[data-testid=tab-{tab}][aria-selected=true]")
     page.wait_for_selector("[data-testid=flow-row]")
     page.focus("[data-testid=flow-row]:nth-child(2) button")
     page.keyboard.press("Enter")
