@@ -45,9 +45,18 @@ def write(
     """
     text = json.dumps({**about, "shapes": {name: array.shape for name, array in arrays.items()}}).encode()
     numbers = b"".join(np.asarray(array, number).tobytes() for array in arrays.values())
+    return put(path, magic + len(text).to_bytes(8, "little") + text + numbers)
+
+
+def put(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write a file, and return its path, made absolute.
+
+    Raises:
+        DeepseekError: The file cannot be written.
+    """
     try:
         target = Path(path).expanduser().absolute()
-        target.write_bytes(magic + len(text).to_bytes(8, "little") + text + numbers)
+        target.write_bytes(content)
     except (OSError, ValueError, RuntimeError) as error:
         raise DeepseekError(
             f"Expected a path where the explanation can be written, got {os.fspath(path)[:500]}: {error}"

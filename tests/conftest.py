@@ -1,4 +1,4 @@
-"""One Chromium for all tests that need a browser."""
+"""One Chromium for all tests that need a browser, and pages that are opened from disk with it."""
 
 import os
 import shutil
@@ -29,6 +29,29 @@ def browser():
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield running
         running.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Return a function that opens a file offline; checks at the end that nothing went wrong or was requested."""
+    contexts, troubles = [], []
+
+    def open_it(path, scheme="light", height=1500, **options):
+        context = browser.new_context(
+            offline=True, color_scheme=scheme, viewport={"width": 1200, "height": height}, **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: troubles.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else troubles.append(r.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert troubles == []
 
 
 @pytest.fixture(scope="session")

@@ -263,6 +263,24 @@ class AttentionMaps(Sequence[AttentionMap]):
 
         return relevance(self, target, orders)
 
+    def report(self, path: str | os.PathLike[str], *, row: int = 0, scores: "Sequence[TokenScores]" = ()) -> Path:
+        """Write a page with every head of one row, which needs neither scripts nor the network.
+
+        Args:
+            path: Where to write.
+            row: Which row.
+            scores: Derived maps that the page shows too, such as ``[maps.rollout()]``, with how faithful they are.
+
+        Returns:
+            The path, made absolute.
+
+        Raises:
+            DeepseekError: The file cannot be written, or there is no such row.
+        """
+        from deepseek.explain.attention.page import report
+
+        return report(self, path, row, scores)
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write a file that holds numbers and plain text only; the model is not in it.
 

@@ -110,7 +110,10 @@ class Written(nn.Module):
         return torch.matmul(self.weights(q, k), v)
 
     def operator(self, q, k, v):
-        return self.weights(q, k).to(v.dtype) @ v
+        return F.softmax(q @ k.mT / 2, -1, dtype=torch.float64).to(v.dtype) @ v
+
+    def type_as(self, q, k, v):
+        return F.softmax((q @ k.mT / 2).double(), dim=-1).type_as(v).reshape(3, 2, 5, 5) @ v
 
     def bmm(self, q, k, v):
         q, k, v = (each.flatten(0, 1) for each in (q, k, v))
@@ -134,7 +137,7 @@ class Written(nn.Module):
         return F.scaled_dot_product_attention(query=q, key=k, value=v).unflatten(0, (-1, 2))
 
 
-WAYS = ["matmul", "operator", "bmm", "einsum", "einsum_swapped", "module", "scaled", "flat"]
+WAYS = ["matmul", "operator", "type_as", "bmm", "einsum", "einsum_swapped", "module", "scaled", "flat"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -191,16 +194,25 @@ def test_scaled_dot_product_attention_is_what_an_identity_as_values_shows(mask, 
     assert (some.heads, some.queries, some.tokens) == ((3, 0), (4, 1), 5)
 
 
+def test_random_numbers_go_on_as_if_nothing_had_been_looked_at():
+    class Noisy(Written):
+        def forward(self, x):
+            return super().forward(F.dropout(x + torch.rand_like(x), 0.5, training=True))
+
+    model = Noisy("scaled")
+    torch.manual_seed(7)
+    attention(model, X, layers=-1)
+    after = torch.rand(3)
+    torch.manual_seed(7)
+    assert after.equal(torch.rand(3))
+
+
 def test_nothing_is_changed():
     model = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, 0.5, batch_first=True), 2)
     model.layers[0].eval()
     before = {name: each.clone() for name, each in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
-    torch.manual_seed(7)
     attention(model, X)
-    after = torch.rand(3)
-    torch.manual_seed(7)
-    assert after.equal(torch.rand(3))
     assert modes == [module.training for module in model.modules()]
     assert all(each.equal(before[name]) for name, each in model.state_dict().items())
     assert all(not module._forward_hooks and not module._forward_pre_hooks for module in model.modules())
@@ -232,6 +244,7 @@ def test_autocast_does_not_blur_the_check():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         maps = attention(Written("scaled"), X)
     assert maps[0].deviation < 1e-2
+    assert abs(maps[0].weights.sum(-1) - 1).max() < 1e-6
 
 
 def test_a_softmax_that_is_no_attention_is_told_apart():
@@ -277,5 +290,6 @@ def test_a_query_that_may_look_nowhere_has_no_weights():
     assert each.weights[:, :, 2].max() == 0
     assert abs(each.weights[:, :, 1].sum(-1) - 1).max() < 1e-6
     hidden = torch.ones(3, 5, dtype=torch.bool)
-    model = Around(nn.MultiheadAttention(8, 2, batch_first=True), need_weights=False)
-    assert attention(model, (X, hidden))[0].weights.max() == 0
+    for need_weights in (False, True):  # torch then returns numbers, or NaN
+        model = Around(nn.MultiheadAttention(8, 2, batch_first=True), need_weights=need_weights)
+        assert attention(model, (X, hidden))[0].weights.max() == 0
