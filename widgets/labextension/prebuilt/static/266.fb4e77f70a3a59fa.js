@@ -1,4 +1,4 @@
-"use strict";(self.rspackChunkdeepseek_workbench=self.rspackChunkdeepseek_workbench||[]).push([[266],{924(e,t,r){var d=r(601),o=r.n(d),a=r(933),s=(r.n(a))()(o());s.push([e.id,`/* Colours: the notebook's where it has them, ours in the report. */
+"use strict";(self.rspackChunkdeepseek_workbench=self.rspackChunkdeepseek_workbench||[]).push([[266],{924(e,t,d){var r=d(601),s=d.n(r),a=d(933),o=(d.n(a))()(s());o.push([e.id,`/* Colours: the notebook's where it has them, ours in the report. */
 .deepseek-widget,
 .deepseek-notice {
   --ds-page: var(--jp-layout-color1, #ffffff);
@@ -8,7 +8,7 @@
   --ds-grid: #e6eaef;
   --ds-text: #1c2430;
   --ds-text-soft: #5b6675;
-  --ds-accent: #2f6bed;
+  --ds-accent: #255dd8;
   --ds-accent-soft: #e7effe;
   --ds-good: #18794e;
   --ds-good-soft: #e2f5ea;
@@ -16,7 +16,20 @@
   --ds-error-soft: #fdebec;
   --ds-warning: #8f5700;
   --ds-warning-soft: #fff3d6;
+  --ds-zero: #f7f7f8;
+  --ds-positive: #c2500a;
+  --ds-negative: #2457c5;
+  --ds-side-a: #3e7bfa;
+  --ds-side-b: #e8590c;
   --ds-shadow: 0 6px 20px rgb(16 24 40 / 16%);
+  --ds-alarm: #e5484d;
+  --ds-scale-0: #440154;
+  --ds-scale-1: #3b528b;
+  --ds-scale-2: #21918c;
+  --ds-scale-3: #5ec962;
+  --ds-scale-4: #fde725;
+  --ds-on-dark: #ffffff;
+  --ds-on-light: #11161d;
   color-scheme: light;
 }
 
@@ -34,6 +47,9 @@
   --ds-error-soft: #43191c;
   --ds-warning: #ffca5c;
   --ds-warning-soft: #3b2b0a;
+  --ds-zero: #1d232c;
+  --ds-positive: #ffae70;
+  --ds-negative: #8ab4ff;
   --ds-shadow: 0 6px 20px rgb(0 0 0 / 55%);
   color-scheme: dark;
 }
@@ -119,7 +135,7 @@
   align-items: center;
   padding: 1px 9px 1px 8px;
   border-radius: 999px;
-  background: var(--ds-line);
+  background: var(--ds-inset);
   color: var(--ds-text-soft);
   font-size: 12px;
   font-weight: 550;
@@ -420,7 +436,7 @@
   height: 10px;
   margin-right: 6px;
   border-radius: 2px;
-  background: #e5484d;
+  background: var(--ds-alarm);
 }
 
 .ds-tip {
@@ -454,6 +470,148 @@
   border-radius: 8px;
   place-items: center;
   text-align: center;
+}
+
+/* A closer look at one layer */
+.ds-ask {
+  display: inline-flex;
+  flex-wrap: wrap;
+  gap: 6px;
+  align-items: center;
+  margin-left: auto;
+}
+
+.deepseek-widget .ds-ask button {
+  height: 26px;
+  margin: 0;
+  padding: 0 10px;
+  border: 1px solid var(--ds-line);
+  border-radius: 6px;
+  background: var(--ds-card);
+  color: var(--ds-text);
+  cursor: pointer;
+  font-size: 12px;
+}
+
+.deepseek-widget .ds-ask button:hover:enabled {
+  background: var(--ds-inset);
+}
+
+.deepseek-widget .ds-ask button:disabled {
+  color: var(--ds-text-soft);
+  cursor: default;
+  opacity: 0.6;
+}
+
+.deepseek-widget .ds-ask button[aria-pressed="true"] {
+  border-color: var(--ds-accent);
+  background: var(--ds-accent-soft);
+  color: var(--ds-accent);
+  font-weight: 600;
+}
+
+.ds-detail {
+  margin-top: 10px;
+}
+
+.ds-histograms,
+.ds-pictures {
+  display: grid;
+  grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr));
+  gap: 14px 24px;
+  margin-top: 12px;
+}
+
+.ds-histogram,
+.ds-units,
+.ds-picture {
+  min-width: 0;
+}
+
+.deepseek-widget h4 {
+  margin: 0;
+  padding: 0;
+  color: var(--ds-text);
+  font-size: 12px;
+  font-weight: 600;
+  overflow-wrap: anywhere;
+}
+
+.ds-histogram svg {
+  display: block;
+  width: 100%;
+  max-width: 420px;
+}
+
+.ds-histogram text {
+  fill: var(--ds-text-soft);
+  font-size: 9px;
+}
+
+.ds-bar {
+  fill: var(--ds-accent);
+}
+
+.ds-axis {
+  stroke: var(--ds-line);
+}
+
+.ds-normal,
+.ds-subnormal {
+  stroke: var(--ds-text-soft);
+  stroke-width: 3;
+}
+
+.ds-subnormal {
+  stroke-dasharray: 3 2;
+  stroke-width: 2;
+}
+
+.deepseek-widget .ds-histogram th[scope="row"] {
+  font-weight: 400;
+}
+
+.deepseek-widget .ds-histogram .ds-lost {
+  color: var(--ds-error);
+  font-weight: 600;
+}
+
+.ds-units canvas,
+.ds-picture canvas {
+  display: block;
+  width: 100%;
+  max-width: 420px;
+  margin-top: 6px;
+  border: 1px solid var(--ds-line);
+  image-rendering: pixelated;
+}
+
+.ds-scale {
+  display: flex;
+  gap: 8px;
+  align-items: center;
+  max-width: 420px;
+  margin-top: 4px;
+  color: var(--ds-text-soft);
+  font-size: 12px;
+}
+
+.deepseek-widget .ds-swatch-dead {
+  background: var(--ds-error);
+}
+
+.deepseek-widget .ds-swatch-rare {
+  background: color-mix(in srgb, var(--ds-accent) 25%, var(--ds-accent-soft));
+}
+
+.deepseek-widget .ds-swatch-live {
+  background: var(--ds-accent);
+}
+
+.ds-diverging {
+  flex: 1;
+  height: 8px;
+  background: linear-gradient(to right, var(--ds-negative), var(--ds-zero), var(--ds-positive));
 }
 
 /* Findings */
@@ -514,6 +672,10 @@
 .ds-badge[data-severity="error"] {
   background: var(--ds-error-soft);
   color: var(--ds-error);
+}
+
+.ds-twin tbody th {
+  font-weight: 400;
 }
 
 .deepseek-widget summary {
@@ -599,6 +761,306 @@
   font-weight: 650;
 }
 
+/* Comparison of two steps */
+.ds-steps {
+  display: flex;
+  flex-wrap: wrap;
+  gap: 6px 24px;
+  margin-left: auto;
+}
+
+.ds-step {
+  display: inline-flex;
+  gap: 8px;
+  align-items: center;
+}
+
+.ds-sign {
+  width: 9px;
+  height: 9px;
+  background: var(--ds-side-b);
+}
+
+.ds-sign-a {
+  border-radius: 50%;
+  background: var(--ds-side-a);
+}
+
+.deepseek-widget .ds-step input[type="range"] {
+  width: 140px;
+  margin: 0;
+  accent-color: var(--ds-accent);
+}
+
+.deepseek-widget .ds-step input[type="number"] {
+  width: 90px;
+  height: 26px;
+  margin: 0;
+  padding: 0 8px;
+  border: 1px solid var(--ds-line);
+  border-radius: 6px;
+  background: var(--ds-card);
+  color: var(--ds-text);
+  font: inherit;
+}
+
+.ds-verdict {
+  display: grid;
+  gap: 2px;
+  margin-bottom: 8px;
+  overflow-wrap: anywhere;
+}
+
+.ds-verdict button,
+.ds-compare td button {
+  padding: 0;
+  border: 0;
+  background: none;
+  color: var(--ds-accent);
+  cursor: pointer;
+  text-align: left;
+}
+
+.deepseek-widget .ds-verdict button {
+  font-weight: 600;
+}
+
+.ds-verdict button:hover,
+.ds-compare td button:hover {
+  text-decoration: underline;
+}
+
+.ds-pair {
+  display: grid;
+  grid-template-columns: repeat(2, minmax(0, 1fr));
+  gap: 8px 14px;
+  cursor: pointer;
+}
+
+/* Graph */
+.ds-graph-search,
+.ds-graph-buttons,
+.ds-graph-time,
+.deepseek-widget .ds-graph-legend {
+  display: inline-flex;
+  flex-wrap: wrap;
+  gap: 4px 8px;
+  align-items: center;
+}
+
+.ds-graph-buttons {
+  gap: 4px;
+  margin-left: auto;
+}
+
+.deepseek-widget .ds-graph-search input,
+.deepseek-widget .ds-graph-buttons button,
+.deepseek-widget .ds-graph-time button {
+  width: auto;
+  height: 26px;
+  margin: 0;
+  padding: 0 10px;
+  border: 1px solid var(--ds-line);
+  border-radius: 6px;
+  background: var(--ds-card);
+  color: var(--ds-text);
+  font-size: 12px;
+}
+
+.deepseek-widget .ds-graph-search input {
+  width: 170px;
+}
+
+.deepseek-widget .ds-graph-buttons button:hover,
+.deepseek-widget .ds-graph-time button:hover:enabled {
+  background: var(--ds-inset);
+}
+
+.deepseek-widget .ds-graph-time button:disabled {
+  color: var(--ds-text-soft);
+}
+
+.deepseek-widget .ds-graph-note {
+  margin-bottom: 8px;
+  padding: 6px 10px;
+  border-radius: 6px;
+  background: var(--ds-warning-soft);
+  color: var(--ds-warning);
+}
+
+.ds-graph-stage {
+  display: block;
+  width: 100%;
+  height: 560px;
+  border: 1px solid var(--ds-line);
+  border-radius: 8px;
+  background: var(--ds-card);
+  cursor: grab;
+  touch-action: none;
+  user-select: none;
+}
+
+.ds-graph-stage:active {
+  cursor: grabbing;
+}
+
+.ds-graph-stage .ds-box {
+  cursor: pointer;
+}
+
+.ds-graph-stage .ds-box:focus {
+  outline: none;
+}
+
+.ds-box-shape {
+  fill: var(--ds-fill, var(--ds-inset));
+  stroke: var(--ds-line);
+  stroke-width: 1.2;
+}
+
+.ds-box[data-open="true"] .ds-box-shape {
+  fill: var(--ds-inset);
+}
+
+.ds-box[data-kind="input"] .ds-box-shape,
+.ds-box[data-kind="output"] .ds-box-shape {
+  fill: var(--ds-accent-soft);
+  stroke: var(--ds-accent);
+}
+
+.ds-box[data-kind="module"] .ds-box-shape {
+  stroke-dasharray: 4 3;
+}
+
+.ds-box[data-chosen="true"] .ds-box-shape {
+  stroke: var(--ds-accent);
+  stroke-width: 2.5;
+}
+
+.ds-box[data-match="true"] .ds-box-shape,
+.ds-box[data-match="current"] .ds-box-shape {
+  stroke: var(--ds-warning);
+  stroke-width: 2.5;
+}
+
+.ds-box[data-match="current"] .ds-box-shape {
+  stroke-width: 4.5;
+}
+
+.ds-box:focus-visible .ds-box-shape {
+  stroke: var(--ds-text);
+  stroke-width: 3.5;
+}
+
+.ds-graph-stage text {
+  fill: var(--ds-text);
+  font-size: 11px;
+  pointer-events: none;
+}
+
+.ds-graph-stage .ds-box-name {
+  font-size: 12px;
+  font-weight: 600;
+}
+
+.ds-box[data-tone="dark"] text {
+  fill: var(--ds-on-dark);
+}
+
+.ds-box:is([data-tone="light"], [data-tone="alarm"]) text {
+  fill: var(--ds-on-light);
+}
+
+.ds-box-mark {
+  fill: var(--ds-error);
+  stroke: var(--ds-card);
+  stroke-width: 2;
+  visibility: hidden;
+}
+
+.ds-box[data-finding="true"] .ds-box-mark {
+  visibility: visible;
+}
+
+.ds-box-toggle rect {
+  fill: var(--ds-card);
+  stroke: var(--ds-line);
+}
+
+.ds-box-toggle path {
+  stroke: var(--ds-text);
+  stroke-width: 1.6;
+}
+
+.ds-link-area {
+  fill: none;
+  stroke: transparent;
+  stroke-width: 10;
+}
+
+.ds-link-line {
+  fill: none;
+  stroke: var(--ds-text-soft);
+  opacity: 0.65;
+}
+
+.ds-link-arrow {
+  fill: var(--ds-text-soft);
+}
+
+.ds-link[data-tied="true"] .ds-link-line {
+  stroke-dasharray: 5 4;
+}
+
+.ds-link:hover .ds-link-line {
+  stroke: var(--ds-accent);
+  opacity: 1;
+}
+
+.ds-graph-stage .ds-link-label {
+  fill: var(--ds-text-soft);
+  paint-order: stroke;
+  stroke: var(--ds-card);
+  stroke-linejoin: round;
+  stroke-width: 3;
+}
+
+.ds-graph-foot {
+  display: flex;
+  flex-wrap: wrap;
+  gap: 6px 24px;
+  align-items: center;
+  justify-content: space-between;
+  margin: 8px 0;
+  color: var(--ds-text-soft);
+  font-size: 12px;
+  font-variant-numeric: tabular-nums;
+}
+
+.ds-graph-time output {
+  min-width: 48px;
+  text-align: right;
+}
+
+.ds-ramp {
+  width: 120px;
+  height: 10px;
+  border-radius: 2px;
+  background: linear-gradient(
+    to right,
+    var(--ds-scale-0),
+    var(--ds-scale-1),
+    var(--ds-scale-2),
+    var(--ds-scale-3),
+    var(--ds-scale-4)
+  );
+}
+
+.ds-graph-legend .ds-unmeasured {
+  border: 1px solid var(--ds-line);
+  background: var(--ds-inset);
+}
+
 .deepseek-notice {
   margin: 0 0 8px;
   padding: 8px 12px;
@@ -626,11 +1088,19 @@
     border-left: 0;
   }
 
+  .ds-pair {
+    grid-template-columns: minmax(0, 1fr);
+  }
+
+  .ds-steps {
+    margin-left: 0;
+  }
+
   .ds-tabs {
     margin-left: 0;
   }
 }
-`,""]),r.d(t,{},{A:s})},646(e,t,r){var d=r(601),o=r.n(d),a=r(933),s=r.n(a),n=r(924),i=s()(o());i.i(n.A),i.push([e.id,`.deepseek-panel {
+`,""]),d.d(t,{},{A:o})},646(e,t,d){var r=d(601),s=d.n(r),a=d(933),o=d.n(a),i=d(924),n=o()(s());n.i(i.A),n.push([e.id,`.deepseek-panel {
   overflow: hidden auto;
   min-width: 300px;
   background: var(--jp-layout-color1);
@@ -648,9 +1118,18 @@
   border-radius: 0;
 }
 
+.deepseek-bar {
+  display: flex;
+  flex-wrap: wrap;
+  gap: 6px;
+  align-items: center;
+  justify-content: flex-end;
+  padding: 6px 12px;
+}
+
 .deepseek-choice {
-  width: calc(100% - 24px);
-  margin: 8px 12px;
+  flex: 1 1 120px;
+  min-width: 0;
   padding: 3px 6px;
   border: 1px solid var(--jp-border-color1);
   border-radius: 6px;
@@ -717,9 +1196,25 @@
   font-size: 11px;
 }
 
+.deepseek-inspect label {
+  display: block;
+  margin-bottom: 10px;
+}
+
+.deepseek-inspect input {
+  width: 100%;
+  margin-top: 4px;
+  font-family: var(--jp-code-font-family);
+}
+
+.deepseek-inspect p {
+  max-width: 360px;
+  color: var(--jp-ui-font-color2);
+}
+
 .deepseek-status {
   line-height: var(--jp-statusbar-height, 24px);
   padding: 0 8px;
   font-variant-numeric: tabular-nums;
 }
-`,""]),r.d(t,{},{A:i})},933(e){e.exports=function(e){var t=[];return t.toString=function(){return this.map(function(t){var r="",d=void 0!==t[5];return t[4]&&(r+="@supports (".concat(t[4],") {")),t[2]&&(r+="@media ".concat(t[2]," {")),d&&(r+="@layer".concat(t[5].length>0?" ".concat(t[5]):""," {")),r+=e(t),d&&(r+="}"),t[2]&&(r+="}"),t[4]&&(r+="}"),r}).join("")},t.i=function(e,r,d,o,a){"string"==typeof e&&(e=[[null,e,void 0]]);var s={};if(d)for(var n=0;n<this.length;n++){var i=this[n][0];null!=i&&(s[i]=!0)}for(var p=0;p<e.length;p++){var l=[].concat(e[p]);d&&s[l[0]]||(void 0!==a&&(void 0===l[5]||(l[1]="@layer".concat(l[5].length>0?" ".concat(l[5]):""," {").concat(l[1],"}")),l[5]=a),r&&(l[2]&&(l[1]="@media ".concat(l[2]," {").concat(l[1],"}")),l[2]=r),o&&(l[4]?(l[1]="@supports (".concat(l[4],") {").concat(l[1],"}"),l[4]=o):l[4]="".concat(o)),t.push(l))}},t}},601(e){e.exports=function(e){return e[1]}},665(e,t,r){r.r(t);var d=r(72),o=r.n(d),a=r(825),s=r.n(a),n=r(659),i=r.n(n),p=r(56),l=r.n(p),c=r(540),f=r.n(c),g=r(113),x=r.n(g),u=r(646),b={};b.styleTagTransform=x(),b.setAttributes=l(),b.insert=i().bind(null,"head"),b.domAPI=s(),b.insertStyleElement=f(),o()(u.A,b);let h=u.A&&u.A.locals?u.A.locals:void 0;r.d(t,{},{default:h})},72(e){var t=[];function r(e){for(var r=-1,d=0;d<t.length;d++)if(t[d].identifier===e){r=d;break}return r}function d(e,d){for(var o={},a=[],s=0;s<e.length;s++){var n=e[s],i=d.base?n[0]+d.base:n[0],p=o[i]||0,l="".concat(i," ").concat(p);o[i]=p+1;var c=r(l),f={css:n[1],media:n[2],sourceMap:n[3],supports:n[4],layer:n[5]};if(-1!==c)t[c].references++,t[c].updater(f);else{var g=function(e,t){var r=t.domAPI(t);return r.update(e),function(t){t?(t.css!==e.css||t.media!==e.media||t.sourceMap!==e.sourceMap||t.supports!==e.supports||t.layer!==e.layer)&&r.update(e=t):r.remove()}}(f,d);d.byIndex=s,t.splice(s,0,{identifier:l,updater:g,references:1})}a.push(l)}return a}e.exports=function(e,o){var a=d(e=e||[],o=o||{});return function(e){e=e||[];for(var s=0;s<a.length;s++){var n=r(a[s]);t[n].references--}for(var i=d(e,o),p=0;p<a.length;p++){var l=r(a[p]);0===t[l].references&&(t[l].updater(),t.splice(l,1))}a=i}}},659(e){var t={};e.exports=function(e,r){var d=function(e){if(void 0===t[e]){var r=document.querySelector(e);if(window.HTMLIFrameElement&&r instanceof window.HTMLIFrameElement)try{r=r.contentDocument.head}catch(e){r=null}t[e]=r}return t[e]}(e);if(!d)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");d.appendChild(r)}},540(e){e.exports=function(e){var t=document.createElement("style");return e.setAttributes(t,e.attributes),e.insert(t,e.options),t}},56(e,t,r){e.exports=function(e){var t=r.nc;t&&e.setAttribute("nonce",t)}},825(e){e.exports=function(e){if("u"<typeof document)return{update:function(){},remove:function(){}};var t=e.insertStyleElement(e);return{update:function(r){var d,o,a;d="",r.supports&&(d+="@supports (".concat(r.supports,") {")),r.media&&(d+="@media ".concat(r.media," {")),(o=void 0!==r.layer)&&(d+="@layer".concat(r.layer.length>0?" ".concat(r.layer):""," {")),d+=r.css,o&&(d+="}"),r.media&&(d+="}"),r.supports&&(d+="}"),(a=r.sourceMap)&&"u">typeof btoa&&(d+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(a))))," */")),e.styleTagTransform(d,t,e.options)},remove:function(){var e;null===(e=t).parentNode||e.parentNode.removeChild(e)}}}},113(e){e.exports=function(e,t){if(t.styleSheet)t.styleSheet.cssText=e;else{for(;t.firstChild;)t.removeChild(t.firstChild);t.appendChild(document.createTextNode(e))}}}}]);
+`,""]),d.d(t,{},{A:n})},933(e){e.exports=function(e){var t=[];return t.toString=function(){return this.map(function(t){var d="",r=void 0!==t[5];return t[4]&&(d+="@supports (".concat(t[4],") {")),t[2]&&(d+="@media ".concat(t[2]," {")),r&&(d+="@layer".concat(t[5].length>0?" ".concat(t[5]):""," {")),d+=e(t),r&&(d+="}"),t[2]&&(d+="}"),t[4]&&(d+="}"),d}).join("")},t.i=function(e,d,r,s,a){"string"==typeof e&&(e=[[null,e,void 0]]);var o={};if(r)for(var i=0;i<this.length;i++){var n=this[i][0];null!=n&&(o[n]=!0)}for(var p=0;p<e.length;p++){var l=[].concat(e[p]);r&&o[l[0]]||(void 0!==a&&(void 0===l[5]||(l[1]="@layer".concat(l[5].length>0?" ".concat(l[5]):""," {").concat(l[1],"}")),l[5]=a),d&&(l[2]&&(l[1]="@media ".concat(l[2]," {").concat(l[1],"}")),l[2]=d),s&&(l[4]?(l[1]="@supports (".concat(l[4],") {").concat(l[1],"}"),l[4]=s):l[4]="".concat(s)),t.push(l))}},t}},601(e){e.exports=function(e){return e[1]}},665(e,t,d){d.r(t);var r=d(72),s=d.n(r),a=d(825),o=d.n(a),i=d(659),n=d.n(i),p=d(56),l=d.n(p),c=d(540),g=d.n(c),x=d(113),f=d.n(x),u=d(646),b={};b.styleTagTransform=f(),b.setAttributes=l(),b.insert=n().bind(null,"head"),b.domAPI=o(),b.insertStyleElement=g(),s()(u.A,b);let h=u.A&&u.A.locals?u.A.locals:void 0;d.d(t,{},{default:h})},72(e){var t=[];function d(e){for(var d=-1,r=0;r<t.length;r++)if(t[r].identifier===e){d=r;break}return d}function r(e,r){for(var s={},a=[],o=0;o<e.length;o++){var i=e[o],n=r.base?i[0]+r.base:i[0],p=s[n]||0,l="".concat(n," ").concat(p);s[n]=p+1;var c=d(l),g={css:i[1],media:i[2],sourceMap:i[3],supports:i[4],layer:i[5]};if(-1!==c)t[c].references++,t[c].updater(g);else{var x=function(e,t){var d=t.domAPI(t);return d.update(e),function(t){t?(t.css!==e.css||t.media!==e.media||t.sourceMap!==e.sourceMap||t.supports!==e.supports||t.layer!==e.layer)&&d.update(e=t):d.remove()}}(g,r);r.byIndex=o,t.splice(o,0,{identifier:l,updater:x,references:1})}a.push(l)}return a}e.exports=function(e,s){var a=r(e=e||[],s=s||{});return function(e){e=e||[];for(var o=0;o<a.length;o++){var i=d(a[o]);t[i].references--}for(var n=r(e,s),p=0;p<a.length;p++){var l=d(a[p]);0===t[l].references&&(t[l].updater(),t.splice(l,1))}a=n}}},659(e){var t={};e.exports=function(e,d){var r=function(e){if(void 0===t[e]){var d=document.querySelector(e);if(window.HTMLIFrameElement&&d instanceof window.HTMLIFrameElement)try{d=d.contentDocument.head}catch(e){d=null}t[e]=d}return t[e]}(e);if(!r)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");r.appendChild(d)}},540(e){e.exports=function(e){var t=document.createElement("style");return e.setAttributes(t,e.attributes),e.insert(t,e.options),t}},56(e,t,d){e.exports=function(e){var t=d.nc;t&&e.setAttribute("nonce",t)}},825(e){e.exports=function(e){if("u"<typeof document)return{update:function(){},remove:function(){}};var t=e.insertStyleElement(e);return{update:function(d){var r,s,a;r="",d.supports&&(r+="@supports (".concat(d.supports,") {")),d.media&&(r+="@media ".concat(d.media," {")),(s=void 0!==d.layer)&&(r+="@layer".concat(d.layer.length>0?" ".concat(d.layer):""," {")),r+=d.css,s&&(r+="}"),d.media&&(r+="}"),d.supports&&(r+="}"),(a=d.sourceMap)&&"u">typeof btoa&&(r+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(a))))," */")),e.styleTagTransform(r,t,e.options)},remove:function(){var e;null===(e=t).parentNode||e.parentNode.removeChild(e)}}}},113(e){e.exports=function(e,t){if(t.styleSheet)t.styleSheet.cssText=e;else{for(;t.firstChild;)t.removeChild(t.firstChild);t.appendChild(document.createTextNode(e))}}}}]);
