@@ -52,11 +52,11 @@ class Cell:
                 return message
         raise AssertionError([(m["msg_type"], m["content"]) for m in self.heard[-10:]])
 
-    def run(self, code):
+    def run(self, code, seconds=60.0):
         """Run a cell to its end and return what it printed."""
         cell = self.client.execute(code)
         before = len(self.heard)
-        self.until(lambda m: is_idle(m, cell), 60)
+        self.until(lambda m: is_idle(m, cell), seconds)
         return "".join(m["content"]["text"] for m in self.heard[before:] if m["msg_type"] == "stream")
 
 
