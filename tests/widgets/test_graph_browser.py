@@ -460,11 +460,10 @@ def test_a_graph_that_came_while_it_was_hidden_is_in_view_later(graph_of_recordi
     page = graph.page
     transform = page.locator(f"{STAGE} > g").get_attribute("transform")
     page.locator(STAGE).evaluate("stage => stage.closest('main').hidden = true")
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     page.locator("[data-testid=graph-fit]").dispatch_event("click")
     page.locator(STAGE).evaluate("stage => stage.closest('main').hidden = false")
-    page.wait_for_timeout(300)
-    fitted = page.locator(f"{STAGE} > g").get_attribute("transform")
-    assert fitted != transform
+    page.wait_for_selector(f"{STAGE} > g:not([transform='{transform}'])")
     box = graph.box("input.0").bounding_box()
     stage = page.locator(STAGE).bounding_box()
     assert stage["x"] < box["x"] < stage["x"] + stage["width"]

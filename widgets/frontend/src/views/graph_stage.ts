@@ -81,6 +81,7 @@ export class Stage {
     const { clientWidth, clientHeight } = this.element;
     const { width, height } = this.#size;
     this.#unseen = clientWidth === 0 ? { readable } : null;
+    if (this.#unseen !== null) return;
     const all = Math.min(1, clientWidth / (width + 40), clientHeight / (height + 40));
     this.#scale = readable ? Math.max(READABLE, all) : all;
     this.#left = (clientWidth - width * this.#scale) / 2;
