@@ -1,53 +1,20 @@
 """DeepLIFT against a real background: every row against every background row."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.call import Call, evaluating
-from deepseek.explain.deeplift.gap import where_the_gap_arises
-from deepseek.explain.deeplift.memory import Block, blocks, is_out_of_memory
-from deepseek.explain.deeplift.pairs import Activations, run_references, run_rows, share_out
 from deepseek.explain.deeplift.program import Program, Tensors
 from deepseek.explain.deeplift.recorder import NotTraceableError
 from deepseek.explain.deeplift.tracing import ROWS, trace
+from deepseek.explain.deeplift.work import DeepLift, Work
 from deepseek.explain.target import Chooser
 
 MEMORY_BYTES = 2**28
 """Limit on the memory for pairs of rows by default."""
-
-MOST_REFERENCES = 32
-"""How many background rows are looked at to find where a gap arises."""
-
-LARGE_GAP = 1e-3
-"""From which gap on, relative to the output's distance from its base value, it is said where it arises."""
-
-
-@dataclass(frozen=True, eq=False)
-class DeepLift:
-    """Attributions by DeepLIFT, averaged over a background; everything in float64 on the CPU.
-
-    Attributes:
-        values: By name of the explained input ``[B, ...]``: attributions ``[B, ..., K]``. Token ids get the sum over
-            the width of their embeddings.
-        base_values: Expectation of the outputs over the background, ``[B, K]``.
-        outputs: The outputs, ``[B, K]``.
-        notes: Where a large completeness gap arises.
-    """
-
-    values: Tensors
-    base_values: Tensor
-    outputs: Tensor
-    notes: tuple[str, ...] = ()
-
-    @property
-    def gap(self) -> Tensor:
-        """What the values do not account for, ``[B, K]``."""
-        total = sum(values.flatten(1, -2).sum(1) for values in self.values.values())
-        return self.outputs - self.base_values - total
 
 
 def deeplift(
@@ -83,109 +50,11 @@ def deeplift(
     """
     with torch.no_grad(), evaluating(call.model):
         references = _checked(call, background)
-        work = _Work(call, references, chooser.count, advance or (lambda _pairs: None))
+        work = Work(call, references, chooser.count, advance or (lambda _pairs: None))
         for rows, program in _programs(call, references, chooser):
             work.explain(program, rows, memory_bytes)
         work.compare(chooser.initial.detach())
         return work.result()
-
-
-class _Work:
-    """Adds up contributions, block by block."""
-
-    def __init__(self, call: Call, background: Tensors, count: int, advance: Callable[[int], object]) -> None:
-        shape = (call.rows, count)
-        self._call, self._background, self._advance = call, background, advance
-        self._size = len(next(iter(background.values())))
-        self._outputs = torch.zeros(shape, dtype=torch.float64)
-        self._base = torch.zeros(shape, dtype=torch.float64)
-        self._sums = {
-            name: torch.zeros(*shape, *tensor.shape[1:], dtype=torch.float64) for name, tensor in background.items()
-        }
-        self._programs: list[tuple[Tensor, Program]] = []
-        self._references: tuple[range | None, Activations] = (None, {})
-
-    def explain(self, program: Program, rows: Tensor, memory_bytes: int) -> None:
-        """Explain some rows ``[N]``."""
-        self._programs.append((rows, program))
-        self._references = (None, {})
-        whole = Block(range(len(rows)), range(self._size), range(self._outputs.shape[1]))
-        for block in blocks(program, whole, memory_bytes):
-            self._add_or_halve(program, rows, block)
-
-    def compare(self, expected: Tensor) -> None:
-        """Refuse a model that gives other outputs for a row among others than for the row alone."""
-        tolerance = torch.finfo(expected.dtype).eps ** 0.4
-        expected = expected.double().cpu()
-        if not torch.allclose(
-            self._outputs, expected, rtol=tolerance, atol=tolerance * _reach(expected), equal_nan=True
-        ):
-            raise DeepseekError(
-                f"The model gives outputs for a row alone that differ by {(self._outputs - expected).abs().max():.2g} "
-                "from those for the row among the others: its rows influence each other. Explain one row at a time."
-            )
-
-    def result(self) -> DeepLift:
-        """Return the averages."""
-        values = {name: (sums / self._size).movedim(1, -1) for name, sums in self._sums.items()}
-        found = DeepLift(values, self._base / self._size, self._outputs)
-        reach, gap = _reach(found.outputs - found.base_values), found.gap.abs()
-        worst = int(gap.nan_to_num(torch.inf).argmax())
-        size = gap.flatten()[worst].item()
-        if size <= LARGE_GAP * reach:
-            return found
-        row, output = divmod(worst, gap.shape[1])
-        note = f"The completeness gap is {size:.2g} in row {row}, output {output}: {self._where(row, output)}."
-        return DeepLift(found.values, found.base_values, found.outputs, (note,))
-
-    def _add_or_halve(self, program: Program, rows: Tensor, block: Block) -> None:
-        try:
-            self._add(program, rows, block)
-        except Exception as error:
-            halves = block.halves()
-            if halves is None or not is_out_of_memory(error):
-                raise
-        else:
-            return
-        for half in halves:
-            self._add_or_halve(program, rows, half)
-
-    def _add(self, program: Program, among: Tensor, block: Block) -> None:
-        rows = among[block.rows.start : block.rows.stop]
-        inputs = self._inputs(program, rows)
-        actual = run_rows(program, inputs)
-        context = {name: inputs[name] for name in program.contexts}
-        references = self._run_references(program, block.background, context)
-        outputs = program.outputs(actual)
-        seeds = torch.eye(outputs.shape[-1], dtype=outputs.dtype, device=outputs.device)[_slice(block.outputs)]
-        found = share_out(program, actual, references, seeds, bool(context))
-        expected = program.outputs(references).double().sum(-3).cpu()
-        places = torch.arange(self._outputs.shape[1])[_slice(block.outputs)]
-        self._outputs[rows[:, None], places] = outputs[:, 0].double().cpu()[:, places]
-        self._base[rows[:, None], places] += expected[..., 0, places]
-        for name, contributions in found.items():
-            self._sums[name][rows[:, None], places] += contributions.sum(1, dtype=torch.float64).squeeze(2).cpu()
-        if block.outputs.stop == self._outputs.shape[1]:
-            self._advance(len(rows) * len(block.background))
-
-    def _inputs(self, program: Program, rows: Tensor) -> Tensors:
-        """What a program takes of some rows, ``[N, ...]``."""
-        given = {name: tensor[rows.to(tensor.device)] for name, tensor in self._call.tensors.items()}
-        given[ROWS] = rows[:, None]
-        return {name: given[name] for name in (*self._background, *program.contexts)}
-
-    def _run_references(self, program: Program, places: range, context: Tensors) -> Activations:
-        if context or self._references[0] != places:
-            chosen = {name: tensor[_slice(places)] for name, tensor in self._background.items()}
-            self._references = places, run_references(program, chosen, context)
-        return self._references[1]
-
-    def _where(self, row: int, output: int) -> str:
-        rows = torch.tensor([row])
-        program = next(program for rows_of, program in self._programs if row in rows_of.tolist())
-        inputs = self._inputs(program, rows) | {ROWS: rows}
-        few = {name: tensor[:MOST_REFERENCES] for name, tensor in self._background.items()}
-        return where_the_gap_arises(program, inputs, few, output)
 
 
 def _programs(call: Call, background: Tensors, chooser: Chooser) -> Iterator[tuple[Tensor, Program]]:
@@ -236,11 +105,3 @@ def _checked(call: Call, background: Mapping[str, Tensor]) -> Tensors:
         sizes = ", ".join(f"{name} {len(rows)}" for name, rows in found.items())
         raise DeepseekError(f"All inputs must have the same number of background rows, not {sizes}.")
     return found
-
-
-def _slice(places: range) -> slice:
-    return slice(places.start, places.stop)
-
-
-def _reach(distances: Tensor) -> float:
-    return float(distances.abs().nan_to_num(0, 0, 0).max())

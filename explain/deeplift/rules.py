@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.utils import _pytree as pytree
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.deeplift import secants
@@ -21,6 +22,8 @@ def rule_for(operation: Operation) -> Rule:
     """
     if any(not node.meta["example"].is_floating_point() for node in operation.inputs):
         return _rule_for_whole_numbers(operation)
+    if not _is_floating(operation.node.meta["example"]):
+        raise _refusal(operation)
     name = _plain_name(operation)
     only_first = operation.inputs == operation.given[:1] and operation.factors == 1
     if name in STRAIGHT:
@@ -42,6 +45,11 @@ def _rule_for_whole_numbers(operation: Operation) -> Rule:
     if len(operation.inputs) == 1 and not floating and name in STRUCTURE:
         return straight
     raise _refusal(operation)
+
+
+def _is_floating(value: Any) -> bool:
+    """Whether it is a floating-point tensor, or one of several."""
+    return any(isinstance(leaf, Tensor) and leaf.is_floating_point() for leaf in pytree.tree_leaves(value))
 
 
 def _plain_name(operation: Operation) -> str:

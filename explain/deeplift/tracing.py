@@ -87,7 +87,9 @@ def _without_changes_in_place(recorded: Recorder, tensors: Sequence[Tensor]) -> 
 
     def replay(*inputs: Tensor) -> Tensor:
         nonlocal current
-        given: dict[fx.Node, Any] = dict(zip(recorded.graph.find_nodes(op="placeholder"), inputs, strict=True))
+        placeholders = recorded.graph.find_nodes(op="placeholder")
+        # What is changed in place is a copy, or the change would be written back into the input in the end.
+        given: dict[fx.Node, Any] = {node: one.clone() for node, one in zip(placeholders, inputs, strict=True)}
         for node in recorded.graph.nodes:
             if node.op == "get_attr":
                 given[node] = node.meta["example"]
