@@ -7,8 +7,9 @@ import threading
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import deepseek
 from deepseek.errors import DeepseekError
+from deepseek.inspector.comparison import compare
+from deepseek.inspector.run import open_run
 from deepseek.widgets.comparison import comparison_html
 from deepseek.widgets.history import History
 from deepseek.widgets.live import bokeh_js
@@ -41,11 +42,11 @@ def make(request: dict[str, Any]) -> bytes:
         case "run":
             return _run(*files)
         case "report":
-            with deepseek.open_run(*files) as run:
+            with open_run(*files) as run:
                 return report_html(run).encode()
         case "comparison":
-            with deepseek.open_run(files[0]) as one, deepseek.open_run(files[1]) as other:
-                return comparison_html(deepseek.compare(one, other)).encode()
+            with open_run(files[0]) as one, open_run(files[1]) as other:
+                return comparison_html(compare(one, other)).encode()
         case "bokeh":
             return bokeh_js()
         case _:
@@ -53,7 +54,7 @@ def make(request: dict[str, Any]) -> bytes:
 
 
 def _run(file: Path) -> bytes:
-    with deepseek.open_run(file) as run:
+    with open_run(file) as run:
         history = History(REPORT_CELLS)
         history.add(run.records())
         return json.dumps(run_data(run, history), allow_nan=False).encode()
