@@ -3,12 +3,13 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from deepseek.errors import DeepseekError
+from deepseek.explain.attention.by_head import Taken
 from deepseek.explain.attention.maps import AttentionMap, AttentionMaps
 from deepseek.explain.attention.naming import kind_of
-from deepseek.explain.attention.selection import LIMIT_BYTES, Indices, Layers, Selection, chosen
+from deepseek.explain.attention.selection import LIMIT_BYTES, Budget, Indices, Layers, Selection, chosen
 from deepseek.explain.attention.tokens import decoder_tokens, source_tokens
 from deepseek.explain.attention.watch import Seen, Watcher, undisturbed
 from deepseek.explain.call import Call, Inputs
@@ -35,8 +36,8 @@ def attention(
     values: in models of any library, also with grouped heads, position biases and caches. Every map is checked: its
     rows add up to 1, and weights x values is what the call returned.
 
-    What is not seen: scripted and exported code, and kernels of packages such as flash_attn. Use another attention
-    implementation of the model for looking at it, such as ``attn_implementation="sdpa"`` in transformers.
+    What is not seen: scripted and exported code, flex_attention, and kernels of packages such as flash_attn. Use
+    another attention implementation of the model for looking at it, such as transformers' ``"sdpa"``.
 
     Args:
         model: The model.
@@ -72,6 +73,7 @@ def attention(
         complete=layers is heads is tokens is None,
         notes=_notes(watcher),
         call=call,
+        limit_bytes=limit_bytes,
     )
 
 
@@ -81,7 +83,7 @@ class _Collector:
     def __init__(self, selection: Selection, count: int | None) -> None:
         self.maps: list[AttentionMap] = []
         self._selection, self._count = selection, count
-        self._bytes = 0
+        self._budget = Budget(selection.limit_bytes)
 
     def __call__(self, seen: Seen) -> None:
         selection, by_head = self._selection, seen.by_head
@@ -91,9 +93,9 @@ class _Collector:
         device = by_head.values.device
         heads = chosen("heads", selection.heads, all_heads, seen.name, device)
         queries = chosen("tokens", selection.tokens, all_queries, seen.name, device)
-        self._reserve(rows * len(heads) * len(queries) * keys * 4, seen.name)
+        self._budget.reserve(rows, len(heads), len(queries), keys, seen.name)
         taken = by_head.take(heads, queries)
-        _check(seen.name, taken.weights, taken.deviation, by_head.output.dtype)
+        _check(seen.name, taken, by_head.output.dtype, partial=by_head.partial)
         kind = kind_of(seen.name, seen.module, taken.weights, queries, tokens=all_queries)
         self.maps.append(
             AttentionMap(
@@ -108,22 +110,13 @@ class _Collector:
             )
         )
 
-    def _reserve(self, count_bytes: int, name: str) -> None:
-        self._bytes += count_bytes
-        if self._bytes > self._selection.limit_bytes:
-            raise DeepseekError(
-                printable(
-                    f"The attention maps up to {name} take {self._bytes / 1e6:,.1f} MB, more than `limit_bytes` of "
-                    f"{self._selection.limit_bytes / 1e6:,.1f} MB: choose with `layers`, `heads` or `tokens` (those "
-                    "that look), pass fewer rows, or raise the limit."
-                )
-            )
 
-
-def _check(name: str, weights: Tensor, deviation: float, dtype: torch.dtype) -> None:
+def _check(name: str, taken: Taken, dtype: torch.dtype, *, partial: bool) -> None:
+    weights, deviation = taken.weights, taken.deviation
     tolerance = TOLERANCE.get(dtype, 5e-2)
     total = weights.to(torch.promote_types(weights.dtype, torch.float32)).sum(-1)
-    off = ((total - 1).abs() * (weights != 0).any(-1)).max().item()
+    above, below = (total - 1).max().item(), 0.0 if partial else ((1 - total) * (weights != 0).any(-1)).max().item()
+    off = max(above, below, -weights.min().item())
     if not off <= tolerance:
         raise DeepseekError(
             printable(
@@ -145,11 +138,12 @@ def _check_found(watcher: Watcher, selection: Selection, model: nn.Module) -> No
     if not watcher.names:
         implementation = getattr(getattr(model, "config", None), "_attn_implementation", None)
         says = f" The model's attention implementation is {implementation!r}." if implementation else ""
+        unused = "".join(f" Not known here: {note}." for note in _notes(watcher)[:3])
         raise DeepseekError(
             printable(
-                f"No attention was seen in the forward pass of {type(model).__name__}.{says} Scripted code and kernels "
-                "of other packages, such as flash_attn, cannot be seen: with transformers, load the model with "
-                '`attn_implementation="sdpa"`.'
+                f"No attention was seen in the forward pass of {type(model).__name__}.{says}{unused} Scripted code, "
+                "flex_attention and kernels of other packages, such as flash_attn, cannot be seen: with transformers, "
+                'load the model with `attn_implementation="sdpa"`.'
             )
         )
     selection.check_found(watcher.names)

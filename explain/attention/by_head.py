@@ -35,11 +35,13 @@ class ByHead(Protocol):
         shape: ``N, H, T, S``.
         values: ``[N, H, S, D]``.
         output: What the call returned and the model goes on with.
+        partial: Whether some of each query's weights are for no key, but for a sink that has no value.
     """
 
     shape: tuple[int, int, int, int]
     values: Tensor
     output: Tensor
+    partial: bool
 
     def take(self, heads: Tensor, queries: Tensor) -> Taken:
         """Return the weights of some heads and queries, checked against the output."""
@@ -56,10 +58,19 @@ class Separate:
         values: ``[N, H, S, D]``.
         output: What the call returned.
         split: Brings it, or its gradient, into the shape ``[N, H, T, D]``.
+        partial: See ``ByHead``.
     """
 
-    def __init__(self, weigh: Weigh, values: Tensor, output: Tensor, split: Callable[[Tensor], Tensor]) -> None:
-        self.values, self.output, self.split = values, output, split
+    def __init__(
+        self,
+        weigh: Weigh,
+        values: Tensor,
+        output: Tensor,
+        split: Callable[[Tensor], Tensor],
+        *,
+        partial: bool = False,
+    ) -> None:
+        self.values, self.output, self.split, self.partial = values, output, split, partial
         self._weigh = weigh
         rows, heads, queries, _ = split(output).shape
         self.shape = (rows, heads, queries, values.shape[-2])

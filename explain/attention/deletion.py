@@ -60,7 +60,7 @@ def _orders(scores: Numbers, able: NDArray[np.bool_], orders: int, seed: int) ->
         ranked = scores if order == 0 else chance.random(scores.shape)
         place = np.argsort(np.argsort(np.where(able, -ranked, np.inf), axis=1, kind="stable"), axis=1)
         counts = np.ceil(able.sum(1, keepdims=True) * np.arange(1, STEPS) / STEPS)
-        yield (able[:, None] & (place[:, None] < counts[..., None])).reshape(-1, scores.shape[1])
+        yield (place[:, None] < counts[..., None]).reshape(-1, scores.shape[1])
 
 
 def _moved(call: Call, chooser: Chooser, takes: Eraser, gone: NDArray[np.bool_], falls: bool) -> Numbers:

@@ -2,8 +2,10 @@
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from deepseek.explain.attention.by_head import Separate, four_dimensional
@@ -22,6 +24,13 @@ _MASKING = frozenset(("__mul__", "mul", "masked_fill"))
 _PRODUCTS = frozenset(("matmul", "bmm", "__matmul__", "einsum"))
 
 
+class _Origin(NamedTuple):
+    """The softmax that a tensor descends from: the module that took it, and over how many keys."""
+
+    name: str
+    keys: int
+
+
 class SoftmaxTracker:
     """Follows what a softmax over keys returned until it is multiplied with values.
 
@@ -29,7 +38,7 @@ class SoftmaxTracker:
     """
 
     def __init__(self) -> None:
-        self._origins: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self._origins: dict[int, tuple[weakref.ref[Tensor], _Origin]] = {}
         self._unused: dict[str, int] = {}
 
     @property
@@ -56,26 +65,28 @@ class SoftmaxTracker:
         if function in _PRODUCTS:
             return self._product(args, kwargs, output)
         if function in _PASSED_ON | _MASKING:
-            self._pass_on(_tensors(args, kwargs)[0], output, function)
+            self._pass_on(_tensors(args, kwargs)[:1], output, function)
         return None
 
     def _begin(self, output: Tensor, name: str) -> None:
-        self._origins[id(output)] = (weakref.ref(output), name)
+        self._origins[id(output)] = (weakref.ref(output), _Origin(name, output.shape[-1]))
         self._unused[name] = self._unused.get(name, 0) + 1
 
-    def _origin(self, tensor: Tensor) -> str | None:
-        reference, name = self._origins.get(id(tensor), (None, None))
-        return name if reference is not None and reference() is tensor else None
+    def _origin(self, tensor: Tensor) -> _Origin | None:
+        reference, origin = self._origins.get(id(tensor), (None, None))
+        return origin if reference is not None and reference() is tensor else None
 
-    def _pass_on(self, tensor: Tensor, output: Tensor, function: str) -> None:
-        origin = self._origin(tensor)
-        if origin is not None and (function in _PASSED_ON or output.shape == tensor.shape):
-            self._origins[id(output)] = (weakref.ref(output), origin)
+    def _pass_on(self, tensors: list[Tensor], output: Tensor, function: str) -> None:
+        for tensor in tensors:
+            origin = self._origin(tensor)
+            if origin is not None and (function in _PASSED_ON or output.shape == tensor.shape):
+                self._origins[id(output)] = (weakref.ref(output), origin)
 
     def _product(self, args: Any, kwargs: Any, output: Tensor) -> "Product | None":
         tensors = _tensors(args, kwargs)
         origins = [self._origin(tensor) for tensor in tensors]
-        if len(tensors) != 2 or not any(origins):
+        origin = next(filter(None, origins), None)
+        if len(tensors) != 2 or origin is None:
             return None
         weights, values = tensors if origins[0] else reversed(tensors)
         equation = next((value for value in (*args, *kwargs.values()) if isinstance(value, str)), None)
@@ -84,9 +95,10 @@ class SoftmaxTracker:
         else:
             plain = bool(origins[0]) and weights.dim() == values.dim()
             product = Product(weights, values, output, lambda made: made) if plain else None
-        if product is not None:
-            self._unused[origins[0] or origins[1] or ""] -= 1
-        return product
+        if product is None:
+            return None
+        self._unused[origin.name] -= 1
+        return replace(product, partial=weights.shape[-1] < origin.keys)
 
 
 class Eager(Separate):
@@ -98,7 +110,8 @@ class Eager(Separate):
     """
 
     def __init__(self, product: Product, rows: int) -> None:
-        four = four_dimensional(product.weights.detach(), rows)
+        lead = torch.broadcast_shapes(product.weights.shape[:-2], product.values.shape[:-2])
+        four = four_dimensional(product.weights.detach().expand(*lead, -1, -1), rows)
 
         def weigh(heads: Tensor, queries: Tensor) -> Tensor:
             return four[:, heads][:, :, queries]
@@ -106,8 +119,8 @@ class Eager(Separate):
         def split(made: Tensor) -> Tensor:
             return four_dimensional(product.arrange(made), rows)
 
-        values = product.values.expand(*product.weights.shape[:-2], -1, -1)
-        super().__init__(weigh, four_dimensional(values, rows), product.output, split)
+        values = product.values.expand(*lead, -1, -1)
+        super().__init__(weigh, four_dimensional(values, rows), product.output, split, partial=product.partial)
 
 
 def _tensors(args: Any, kwargs: Any) -> list[Tensor]:

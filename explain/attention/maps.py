@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.attention.naming import Kind
+from deepseek.explain.attention.selection import LIMIT_BYTES
 from deepseek.explain.attention.tokens import UNKNOWN, Tokens
 from deepseek.explain.call import Call
 from deepseek.text import printable
@@ -37,8 +38,8 @@ class AttentionMap:
     Attributes:
         name: Name of the module that made the call; ``#2`` follows at its second call, and so on.
         kind: ``self``, ``decoder`` (no token sees a later one) or ``cross`` (queries look at another sequence).
-        weights: ``[B, H, T, S]``: how much each query looks at each key. A query's weights add up to 1, or to 0 where
-            it may not look anywhere.
+        weights: ``[B, H, T, S]``: how much each query looks at each key. A query's weights add up to 1; to 0 where it
+            may not look anywhere; to less than 1 where the model has a sink beside the keys.
         value_norms: Length of the value vector of each key, ``[B, H, S]``.
         heads: Which heads these are.
         queries: Which tokens the queries are.
@@ -89,6 +90,7 @@ class AttentionMaps(Sequence[AttentionMap]):
         complete: Whether these are all calls with all their heads and queries.
         notes: What a reader must know before trusting the maps.
         call: What the model was called with; None when read from a file.
+        limit_bytes: Most memory that maps may take, also those that ``relevance`` makes anew.
     """
 
     maps: tuple[AttentionMap, ...]
@@ -98,6 +100,7 @@ class AttentionMaps(Sequence[AttentionMap]):
     complete: bool = True
     notes: tuple[str, ...] = ()
     call: Call | None = None
+    limit_bytes: int = LIMIT_BYTES
 
     @property
     def names(self) -> list[str]:

@@ -25,6 +25,8 @@ class MultiHead:
         output: What it returned first, without the weights.
     """
 
+    partial = False
+
     def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any, output: Tensor) -> None:
         bound = _SIGNATURE.bind(*args, **kwargs)
         bound.apply_defaults()

@@ -15,12 +15,14 @@ class Product:
         values: ``[..., S, D]``, or broadcast to it.
         output: What the model made of them, in its own order of dimensions.
         arrange: Brings the output, or its gradient, into the order ``[..., T, D]``.
+        partial: Whether some of each query's weights are for no key, but for a sink that has no value.
     """
 
     weights: Tensor
     values: Tensor
     output: Tensor
     arrange: Callable[[Tensor], Tensor]
+    partial: bool = False
 
 
 def read_einsum(equation: str, weights: Tensor, values: Tensor, output: Tensor, *, swapped: bool) -> Product | None:

@@ -15,6 +15,7 @@ from deepseek.explain.attention.maps import AttentionMaps
 from deepseek.explain.attention.naming import Kind, kind_of
 from deepseek.explain.attention.rollout import measured
 from deepseek.explain.attention.scores import TokenScores
+from deepseek.explain.attention.selection import Budget
 from deepseek.explain.attention.watch import Seen, Watcher, undisturbed
 from deepseek.explain.call import Call
 from deepseek.explain.target import Chooser, Target
@@ -44,7 +45,7 @@ def relevance(maps: AttentionMaps, target: Target, orders: int) -> TokenScores:
     """
     if maps.call is None:
         raise DeepseekError("Relevance needs the model: these maps were read from a file. Call `attention` again.")
-    raising = gradients(maps.call, target)
+    raising = gradients(maps.call, target, maps.limit_bytes)
     matrix = _through_layers(raising)
     last = raising[-1].matters
     share = last / last.sum(1, keepdim=True).clamp(min=torch.finfo(last.dtype).tiny)
@@ -53,15 +54,17 @@ def relevance(maps: AttentionMaps, target: Target, orders: int) -> TokenScores:
     return measured(maps, values, matrix.double().cpu().numpy(), "gradient-weighted relevance", target, orders)
 
 
-def gradients(call: Call, target: Target) -> list[Raising]:
+def gradients(call: Call, target: Target, limit_bytes: int) -> list[Raising]:
     """Return for every attention call how much its weights raise the target.
 
     The weights are a side product of most calls, out of autograd's reach; but as their product with the values is what
     a call returns, their gradient is that of the output times the values.
     """
     seen: list[tuple[Seen, Tensor]] = []
+    budget = Budget(limit_bytes)
 
     def see(each: Seen) -> None:
+        budget.reserve(*each.by_head.shape, each.name)
         heads, queries = (torch.arange(size, device=each.by_head.values.device) for size in each.by_head.shape[1:3])
         seen.append((each, each.by_head.take(heads, queries).weights))
 

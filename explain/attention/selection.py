@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from deepseek.errors import DeepseekError
+from deepseek.text import printable
 
 Layers = str | int | Sequence[str | int] | None
 """A glob over the names of calls, the place of a call (-1 is the last), or several of these; None for all."""
@@ -78,6 +79,27 @@ class Selection:
                 raise DeepseekError(
                     f"`layers` {layer!r} is none of the {len(names)} attention calls: {_listed(names)}."
                 )
+
+
+class Budget:
+    """Counts the memory that maps take.
+
+    Args:
+        limit_bytes: The most they may.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes, self._bytes = limit_bytes, 0
+
+    def reserve(self, rows: int, heads: int, queries: int, keys: int, name: str) -> None:
+        """Count one more map before it is computed, or raise an error that says what to do."""
+        self._bytes += 4 * rows * heads * queries * keys
+        if self._bytes > self._limit_bytes:
+            raise DeepseekError(
+                f"The attention maps up to {printable(name)} take {self._bytes / 1e6:,.1f} MB, more than `limit_bytes` "
+                f"of {self._limit_bytes / 1e6:,.1f} MB: choose with `layers`, `heads` or `tokens` (those that look), "
+                "pass fewer rows, or raise the limit."
+            )
 
 
 def chosen(what: str, indices: Indices, size: int, name: str, device: torch.device) -> Tensor:

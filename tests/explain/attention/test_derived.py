@@ -195,6 +195,8 @@ def test_what_cannot_be_measured_says_why(tmp_path):
         assert reason in repr(found)
     with pytest.raises(DeepseekError, match="read from a file"):
         AttentionMaps.load(tmp_path / "a").relevance(0)
+    with pytest.raises(DeepseekError, match="more than `limit_bytes`"):
+        attention(Classifier(), X, tokens=-1, limit_bytes=400).relevance(0)
     with pytest.raises(DeepseekError, match="one number a row"):
         maps.relevance()
     with pytest.raises(DeepseekError, match="without choosing"):

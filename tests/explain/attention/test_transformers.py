@@ -99,6 +99,32 @@ def test_a_decoding_step_with_a_cache_which_does_not_grow(padded):
     assert cache.get_seq_length() == 6
 
 
+def test_a_sink_beside_the_keys_takes_a_part_of_the_weights():
+    config = transformers.GptOssConfig(
+        **WORDS, num_key_value_heads=2, head_dim=8, num_local_experts=2, num_experts_per_tok=1
+    )
+    model, slow = pair(transformers.GptOssModel, config, "eager")
+    with torch.no_grad():
+        expected = slow(IDS, output_attentions=True).attentions
+    maps = attention(model, {"input_ids": IDS})
+    assert_close(maps, expected)
+    assert maps[0].weights.sum(-1).max() < 0.999
+
+
+@pytest.mark.parametrize("made", ["Bart", "Whisper"])
+def test_encoder_decoders_name_their_kinds(made):
+    sizes = dict.fromkeys(("encoder_layers", "decoder_layers"), 1) | dict.fromkeys(
+        ("encoder_attention_heads", "decoder_attention_heads"), 4
+    )
+    config = getattr(transformers, f"{made}Config")(
+        **sizes, d_model=32, encoder_ffn_dim=32, decoder_ffn_dim=32, vocab_size=99, pad_token_id=0, bos_token_id=1,
+        eos_token_id=2, decoder_start_token_id=1, max_source_positions=50,
+    )  # fmt: skip
+    audio = {"input_features": torch.randn(2, 80, 100), "decoder_input_ids": IDS}
+    maps = attention(getattr(transformers, f"{made}Model")(config), audio if made == "Whisper" else BATCH)
+    assert [each.kind for each in maps] == ["self", "decoder", "cross"]
+
+
 def test_an_implementation_that_was_registered():
     interface = transformers.AttentionInterface
 
