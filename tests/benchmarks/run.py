@@ -1,4 +1,4 @@
-"""``make bench``: runs the benchmarks, writes their results as JSON beside this file and quotes them in the README."""
+"""``make bench``: runs the benchmarks, writes results as JSON beside this file and quotes them in README and docs."""
 
 import importlib.util
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).parent
-NAMES = ("summary", "overhead", "windows")
+NAMES = ("summary", "overhead", "windows", "deeplift")
 
 
 def main(names: list[str]) -> None:
@@ -25,16 +25,18 @@ def main(names: list[str]) -> None:
 
 
 def quote() -> None:
-    """Bring the README's tables up to date."""
+    """Bring the tables in README and docs up to date."""
     _write_table("bench", "overhead", "{ratio:.2f} ({quartile_low:.2f}-{quartile_high:.2f})")
     _write_table("windows", "windows", "{median:.2f} ({percentile_95:.2f}, {percentile_95_without_noise:.2f})")
+    _write_table("gaps", "deeplift", "{text}", part="gaps", page="docs/deeplift.md")
 
 
-def _write_table(mark: str, name: str, cell: str) -> None:
+def _write_table(mark: str, name: str, cell: str, *, part: str | None = None, page: str = "README.md") -> None:
     path = HERE / "results" / f"{name}.json"
     if not path.exists():
         return
     results = json.loads(path.read_text())["results"]
+    results = results if part is None else results[part]
     rows = list(dict.fromkeys(row for tools in results.values() for row in tools if isinstance(tools[row], dict)))
     lines = ["| | " + " | ".join(results) + " |", "|---" * (len(results) + 1) + "|"]
     lines += [
@@ -44,10 +46,10 @@ def _write_table(mark: str, name: str, cell: str) -> None:
         for row in rows
         if row != "bare"
     ]
-    readme = HERE.parents[1] / "README.md"
+    target = HERE.parents[1] / page
     begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
-    before, rest = readme.read_text().split(begin)
-    readme.write_text(before + begin + "\n" + "\n".join(lines) + "\n" + end + rest.split(end)[1])
+    before, rest = target.read_text().split(begin)
+    target.write_text(before + begin + "\n" + "\n".join(lines) + "\n" + end + rest.split(end)[1])
 
 
 def _load(name):
