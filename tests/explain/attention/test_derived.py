@@ -81,6 +81,47 @@ def test_relevance_through_cross_attention_reaches_the_inputs():
         maps.rollout()
 
 
+class EncoderDecoder(nn.Module):
+    """One layer of each kind of attention, with its weights in the open."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(5)
+        self.own, self.decoder, self.cross = (nn.Linear(8, 8) for _ in range(3))
+
+    def forward(self, x, y):
+        causal = torch.ones(4, 4).tril().log()
+        x = x + self.look(self.own, x, x)
+        y = y + self.look(self.decoder, y, y, causal)
+        return (y + self.look(self.cross, y, x))[:, -1].sum(1)
+
+    def look(self, linear, queries, keys, mask=0.0):
+        scores = (linear(queries) @ keys.mT)[:, None] + mask
+        self.kept = [*getattr(self, "kept", []), scores.softmax(-1)]
+        return (self.kept[-1] @ keys[:, None])[:, 0]
+
+
+def test_relevance_across_is_equations_6_to_10_by_hand():
+    y = torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(1))
+    model = EncoderDecoder()
+    gradients = torch.autograd.grad(model(X, y).sum(), model.kept)
+    own, decoder, cross = (
+        (weights * gradient).clamp(min=0).mean(1).detach().double()
+        for weights, gradient in zip(model.kept, gradients, strict=True)
+    )
+    expected = []
+    for a, b, c in zip(own, decoder, cross, strict=True):
+        r_ii, r_qq = torch.eye(6) + a, torch.eye(4) + b
+        even = [
+            torch.nan_to_num(came / came.sum(1, keepdim=True)) + torch.eye(len(came))
+            for came in (r_ii - torch.eye(6), r_qq - torch.eye(4))
+        ]
+        expected.append(even[1].T @ c @ even[0])
+    maps = attention(EncoderDecoder(), (X, y))
+    assert [each.kind for each in maps] == ["self", "decoder", "cross"]
+    np.testing.assert_allclose(maps.relevance(orders=2).matrix, torch.stack(expected), atol=1e-5)
+
+
 def test_rollout_by_hand():
     maps = attention(Classifier(), X)
     first, second = (each.weights.mean(1) for each in maps)
