@@ -156,7 +156,6 @@ def test_restarts_leave_no_error_and_no_charts_behind(lab, watched, page):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.xfail(reason="BokehJS leaves each figure's listener on visualViewport, which keeps its view", strict=True)
 def test_the_heap_does_not_grow_over_twenty_restarts(lab, watched, page):
     open_notebook(lab, page, write_notebook(lab, "many-restarts.ipynb"))
     panel = show_panel(page)

@@ -52,7 +52,8 @@ export function loadBokeh(source: string): Bokeh {
   delete page.define;
   delete page.Bokeh;
   const script = document.createElement("script");
-  script.textContent = source;
+  // Each of its plots would listen to the visual viewport for ever, and so be kept for ever: here there is none to see.
+  script.textContent = `(function (visualViewport) {${source}\n}).call(window, null);`;
   document.head.append(script);
   script.remove();
   const bokeh = (window as unknown as Page).Bokeh;
