@@ -1,7 +1,8 @@
 """Attributions and attention maps of trained models, and how far to trust them."""
 
 from deepseek.explain.attention.attend import attention
-from deepseek.explain.attention.maps import AttentionMap, AttentionMaps
+from deepseek.explain.attention.maps import AttentionMaps
+from deepseek.explain.attention.one_map import AttentionMap
 from deepseek.explain.attention.scores import TokenScores
 from deepseek.explain.attribute import attribute
 from deepseek.explain.attribution import Attribution

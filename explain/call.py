@@ -110,8 +110,8 @@ def _fresh(name: str, value: Any) -> Any:
         return copy.deepcopy(value)
     except (RuntimeError, TypeError) as error:
         raise DeepseekError(
-            f"The input `{printable(name)}` must be something that can be copied, because the model may change it: {error}. "
-            "Make a cache under torch.no_grad()."
+            f"The input `{printable(name)}` must be something that can be copied, because the model may change it: "
+            f"{error}. Make a cache under torch.no_grad()."
         ) from error
 
 

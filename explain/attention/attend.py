@@ -7,8 +7,9 @@ from torch import nn
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.attention.by_head import Taken
-from deepseek.explain.attention.maps import AttentionMap, AttentionMaps
+from deepseek.explain.attention.maps import AttentionMaps
 from deepseek.explain.attention.naming import kind_of
+from deepseek.explain.attention.one_map import AttentionMap
 from deepseek.explain.attention.selection import LIMIT_BYTES, Budget, Indices, Layers, Selection, chosen
 from deepseek.explain.attention.tokens import decoder_tokens, source_tokens
 from deepseek.explain.attention.watch import Seen, Watcher, undisturbed

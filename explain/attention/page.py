@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepseek.explain.attention.maps import AttentionMap, AttentionMaps
+from deepseek.explain.attention.maps import AttentionMaps
+from deepseek.explain.attention.one_map import AttentionMap
 from deepseek.explain.attention.picture import check_row, counted, short
 from deepseek.explain.attention.scores import TokenScores
 from deepseek.explain.attention.style import STYLE

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepseek.errors import DeepseekError
-from deepseek.explain.attention.maps import AttentionMap, AttentionMaps
+from deepseek.explain.attention.maps import AttentionMaps
+from deepseek.explain.attention.one_map import AttentionMap
 from deepseek.explain.attention.tokens import Tokens
 from deepseek.text import printable
 

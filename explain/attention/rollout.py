@@ -5,7 +5,8 @@ import numpy as np
 from deepseek.errors import DeepseekError
 from deepseek.explain.attention.deletion import deletion
 from deepseek.explain.attention.erasing import patches
-from deepseek.explain.attention.maps import AttentionMap, AttentionMaps, Weights
+from deepseek.explain.attention.maps import AttentionMaps
+from deepseek.explain.attention.one_map import AttentionMap, Weights
 from deepseek.explain.attention.scores import Faithfulness, Numbers, TokenScores
 from deepseek.explain.attention.summary import looks
 from deepseek.explain.attention.tokens import UNKNOWN

@@ -7,8 +7,9 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from deepseek.explain.attention.maps import AttentionMap, AttentionMaps
+from deepseek.explain.attention.maps import AttentionMaps
 from deepseek.explain.attention.naming import Kind
+from deepseek.explain.attention.one_map import AttentionMap
 from deepseek.explain.attention.tokens import Tokens
 from deepseek.explain.saved import explained, read, write
 

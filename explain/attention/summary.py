@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepseek.explain.attention.maps import AttentionMap, AttentionMaps
+from deepseek.explain.attention.maps import AttentionMaps
+from deepseek.explain.attention.one_map import AttentionMap
 
 if TYPE_CHECKING:
     import pandas as pd

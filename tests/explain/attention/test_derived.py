@@ -8,8 +8,11 @@ from torch.nn import functional as F
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.attention.attend import attention
+from deepseek.explain.attention.erasing import eraser
 from deepseek.explain.attention.maps import AttentionMaps
 from deepseek.explain.attention.scores import Faithfulness
+from deepseek.explain.attention.tokens import UNKNOWN
+from deepseek.explain.call import Call
 
 X = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0))
 
@@ -222,6 +225,41 @@ def test_pictures_lose_their_patches():
     found = attention(model, {"pixel_values": torch.randn(2, 3, 8, 8)}).relevance(0, orders=3)
     assert found.values.shape == (2, 5)
     assert found.faithfulness.fill == "the picture's mean colour"
+
+
+def test_an_erased_patch_has_the_mean_colour_of_its_picture_and_what_comes_before_patches_stays():
+    pictures = torch.rand(2, 3, 4, 6)
+    takes = eraser(Call(nn.Identity(), pictures), UNKNOWN, 7)
+    gone = torch.zeros(2, 7, dtype=torch.bool)
+    gone[1, 1 + 4] = True  # the middle of the lower line
+    changed = takes.erase(torch.tensor([1, 0]), gone)["input"]
+    assert changed[0].equal(pictures[1])
+    assert (changed[1] != pictures[0]).any(0).nonzero().tolist() == [[2, 2], [2, 3], [3, 2], [3, 3]]
+    torch.testing.assert_close(changed[1, :, 3, 3], pictures[0].mean((1, 2)))
+    assert takes.erasable(UNKNOWN, 2, 7).tolist() == [[False, *[True] * 6]] * 2
+
+
+def test_vectors_become_the_mean_of_their_row_and_ids_are_hidden_by_a_mask():
+    vectors = torch.rand(2, 5, 3)
+    gone = torch.tensor([[True] + [False] * 4])
+    changed = eraser(Call(nn.Identity(), vectors), UNKNOWN, 5).erase(torch.tensor([1]), gone)["input"]
+    torch.testing.assert_close(changed[0, 0], vectors[1].mean(0))
+    assert changed[0, 1:].equal(vectors[1, 1:])
+    words = {"input_ids": torch.ones(1, 5, dtype=torch.long), "attention_mask": torch.ones(1, 5, dtype=torch.long)}
+    changed = eraser(Call(nn.Identity(), words), UNKNOWN, 5).erase(torch.tensor([0]), gone)
+    assert {name: each.tolist() for name, each in changed.items()} == {"attention_mask": [[0, 1, 1, 1, 1]]}
+    del words["attention_mask"]
+    changed = eraser(Call(nn.Identity(), words), UNKNOWN, 5).erase(torch.tensor([0]), gone)
+    assert changed["input_ids"].tolist() == [[0, 1, 1, 1, 1]]
+
+
+def test_tokens_of_a_decoder_are_not_taken_for_those_of_the_inputs():
+    transformers = pytest.importorskip("transformers")
+    config = transformers.T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, vocab_size=9)
+    ids = torch.randint(1, 9, (2, 4))
+    maps = attention(transformers.T5Model(config), {"input_ids": ids, "decoder_input_ids": ids})
+    assert "no tokens of the inputs" in maps.average(1, orders=2).verdict
+    assert maps.average(0, orders=2).faithfulness is not None
 
 
 def test_what_cannot_be_measured_says_why(tmp_path):

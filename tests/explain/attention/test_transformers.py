@@ -70,6 +70,25 @@ def test_the_maps_are_those_of_slow_attention(made, fast):
     assert model.training
 
 
+@pytest.mark.parametrize("made", [bert, gpt2, llama, vit, t5])
+def test_the_model_goes_on_with_its_own_output(made):
+    class Kept(torch.nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, **inputs):
+            self.output = self.inner(**inputs)[0]
+            return self.output
+
+    kind, config, inputs = made()
+    model = Kept(pair(kind, config)[0].eval())
+    with torch.no_grad():
+        expected = model(**inputs)
+    attention(model, inputs)
+    assert model.output.equal(expected)
+
+
 @pytest.mark.parametrize("fast", ["sdpa", "eager"])
 def test_encoder_decoder_and_cross_attention_with_position_bias(fast):
     kind, config, inputs = t5()
