@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.attention.attend import attention
+from deepseek.explain.attention.deletion import deletion
 from deepseek.explain.attention.erasing import eraser
 from deepseek.explain.attention.maps import AttentionMaps
 from deepseek.explain.attention.scores import Faithfulness
@@ -158,15 +159,13 @@ class Sums(nn.Module):
 
 
 def test_what_decides_is_better_than_chance_and_its_reverse_worse():
-    x = torch.rand(4, 12, 3)
+    x = torch.rand(4, 12, 3, generator=torch.Generator().manual_seed(0))
     x[:, 5] = 4.0
     maps = attention(Sums(), x)
     right = maps.average()
     assert right.values.argmax(1).tolist() == [5] * 4
     assert right.faithfulness.movement > right.faithfulness.high > right.faithfulness.random
     assert "better than chance" in str(right)
-    from deepseek.explain.attention.deletion import deletion
-
     wrong = deletion(maps.call, -right.values, maps.source, None, 20)
     assert wrong.movement < wrong.low
     assert "worse than chance" in str(wrong)
@@ -175,9 +174,7 @@ def test_what_decides_is_better_than_chance_and_its_reverse_worse():
 
 
 def test_random_scores_are_no_better_than_random_orders():
-    maps = attention(Classifier(), torch.randn(32, 6, 8))
-    from deepseek.explain.attention.deletion import deletion
-
+    maps = attention(Classifier(), torch.randn(32, 6, 8, generator=torch.Generator().manual_seed(0)))
     found = [deletion(maps.call, np.random.default_rng(s).random((32, 6)), maps.source, None, 20) for s in range(8)]
     assert abs(np.mean([each.movement - each.random for each in found])) < 0.1 * found[0].random
 

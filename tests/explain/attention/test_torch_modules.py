@@ -257,6 +257,15 @@ def test_a_softmax_that_is_no_attention_is_told_apart():
         attention(nn.Sequential(nn.Linear(8, 8), nn.Softmax(-1)), X)
 
 
+def test_a_form_of_attention_that_is_not_known_is_named():
+    class Transposed(Written):
+        def matmul(self, q, k, v):
+            return (v.mT @ self.weights(q, k).mT).mT
+
+    with pytest.raises(DeepseekError, match=r"No attention was seen.*Not known here: Transposed takes a softmax"):
+        attention(Transposed("matmul"), X)
+
+
 def test_scripted_attention_is_said_not_to_be_seen():
     class Plain(nn.Module):
         def forward(self, x):
