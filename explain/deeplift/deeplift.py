@@ -53,7 +53,7 @@ def deeplift(
         work = Work(call, references, chooser.count, advance or (lambda _pairs: None))
         for rows, program in _programs(call, references, chooser):
             work.explain(program, rows, memory_bytes)
-        work.compare(chooser.initial.detach())
+        work.compare(chooser)
         return work.result()
 
 

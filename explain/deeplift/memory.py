@@ -31,10 +31,11 @@ class Block:
 
 def blocks(program: Program, whole: Block, limit_bytes: int) -> Iterator[Block]:
     """Cut the work into blocks of about the given size, all those of some background rows one after the other."""
-    largest = max(1, limit_bytes // bytes_per_seed(program))
-    outputs = min(len(whole.outputs), largest)
-    background = min(len(whole.background), max(1, largest // outputs))
-    rows = min(len(whole.rows), max(1, largest // outputs // background))
+    seed, pair = bytes_per_seed(program), bytes_per_pair(program)
+    outputs = min(len(whole.outputs), max(1, (limit_bytes - pair) // seed))
+    pairs = max(1, limit_bytes // (outputs * seed + pair))
+    background = min(len(whole.background), pairs)
+    rows = min(len(whole.rows), max(1, pairs // background))
     for reference in _cut(whole.background, background):
         for row in _cut(whole.rows, rows):
             for output in _cut(whole.outputs, outputs):
@@ -52,6 +53,11 @@ def bytes_per_seed(program: Program) -> int:
         fullest = max(fullest, sum(waiting.values()) + 2 * (own + sum(shares.values())))
         waiting |= shares
     return fullest
+
+
+def bytes_per_pair(program: Program) -> int:
+    """What the slopes of one operation take for one pair of rows, in bytes: formulas have up to about eight parts."""
+    return 8 * max(_bytes(operation.node.meta["example"]) for operation, _ in program.operations)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -13,6 +13,7 @@ from deepseek.explain.deeplift.memory import Block, blocks, is_out_of_memory
 from deepseek.explain.deeplift.pairs import Activations, run_references, run_rows, share_out
 from deepseek.explain.deeplift.program import Program, Tensors
 from deepseek.explain.deeplift.tracing import ROWS
+from deepseek.explain.target import Chooser
 
 MOST_REFERENCES = 32
 """How many background rows are looked at to find where a gap arises."""
@@ -68,17 +69,15 @@ class Work:
         for block in blocks(program, whole, memory_bytes):
             self._add_or_halve(program, rows, block)
 
-    def compare(self, expected: Tensor) -> None:
-        """Refuse a model that gives other outputs for a row among others than for the row alone."""
-        tolerance = torch.finfo(expected.dtype).eps ** 0.4
-        expected = expected.double().cpu()
-        if not torch.allclose(
-            self._outputs, expected, rtol=tolerance, atol=tolerance * _reach(expected), equal_nan=True
-        ):
-            raise DeepseekError(
-                f"The model gives outputs for a row alone that differ by {(self._outputs - expected).abs().max():.2g} "
-                "from those for the row among the others: its rows influence each other. Explain one row at a time."
-            )
+    def compare(self, chooser: Chooser) -> None:
+        """Refuse a model whose outputs are not those of the operations that it was seen to compute for one row."""
+        _compare(self._outputs, chooser.initial.detach())
+        rows, program = self._programs[0]
+        few = {name: tensor[:2].clone() for name, tensor in self._background.items()}
+        same = rows[:1].expand(min(2, self._size))
+        inputs = self._inputs(program, rows[:1])
+        found = run_references(program, few, {name: inputs[name] for name in program.contexts})
+        _compare(program.outputs(found).flatten(0, -2), chooser(self._call(same, few), same))
 
     def result(self) -> DeepLift:
         """Return the averages."""
@@ -112,7 +111,8 @@ class Work:
         context = {name: inputs[name] for name in program.contexts}
         references = self._run_references(program, block.background, context)
         outputs = program.outputs(actual)
-        seeds = torch.eye(outputs.shape[-1], dtype=outputs.dtype, device=outputs.device)[_slice(block.outputs)]
+        seeds = outputs.new_zeros(len(block.outputs), outputs.shape[-1])
+        seeds.diagonal(block.outputs.start).fill_(1)
         found = share_out(program, actual, references, seeds, bool(context))
         expected = program.outputs(references).double().sum(-3).cpu()
         places = torch.arange(self._outputs.shape[1])[_slice(block.outputs)]
@@ -141,6 +141,17 @@ class Work:
         inputs = self._inputs(program, rows) | {ROWS: rows}
         few = {name: tensor[:MOST_REFERENCES] for name, tensor in self._background.items()}
         return where_the_gap_arises(program, inputs, few, output)
+
+
+def _compare(found: Tensor, expected: Tensor) -> None:
+    tolerance = torch.finfo(expected.dtype).eps ** 0.4
+    found, expected = found.double().cpu(), expected.double().cpu()
+    if not torch.allclose(found, expected, rtol=tolerance, atol=tolerance * _reach(expected), equal_nan=True):
+        raise DeepseekError(
+            f"The model's outputs differ by {(found - expected).abs().max():.2g} from those of the operations that it "
+            "was seen to compute for one row: its rows influence each other (then explain one at a time), or some "
+            'of it is computed outside of torch (then use `method="expected_gradients"` or another that only calls it).'
+        )
 
 
 def _slice(places: range) -> slice:

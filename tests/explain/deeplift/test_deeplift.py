@@ -1,6 +1,9 @@
 """Inputs, targets, memory, and what is left of a model afterwards."""
 
 import copy
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -103,6 +106,15 @@ def test_a_memory_limit_changes_nothing_but_the_pieces(limit):
     assert sum(pairs) == 2 * 3 * 4
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the size of the process from Linux")
+@pytest.mark.parametrize("outputs", [1, 10])
+def test_memory_stays_near_the_limit(outputs):
+    """In a process of its own: how far its largest size grows beyond that of a run with hardly any pairs at once."""
+    grown = {limit: _grown_bytes(limit, outputs) for limit in (1, 2**26)}
+    print(grown)
+    assert 2**24 < grown[2**26] - grown[1] < 1.5 * 2**26
+
+
 def test_pieces_are_halved_as_often_as_memory_does_not_suffice(monkeypatch):
     case, sizes = make("GELU", torch.float64), []
     whole = explain(case.model, case.inputs, case.background)
@@ -143,7 +155,9 @@ def test_each_background_row_is_run_once(monkeypatch):
     monkeypatch.setattr(work, "run_references", run_references)
     case = make("GELU", torch.float64)
     explain(case.model, case.inputs, case.background, memory_bytes=1)
-    assert sum(counts) == 4
+    *explaining, compared = counts
+    assert sum(explaining) == 4
+    assert compared == 2  # with what the model itself gives
 
 
 def test_a_large_gap_is_traced_to_the_operation(monkeypatch):
@@ -211,6 +225,32 @@ def test_an_operation_is_named_as_people_know_it():
     node = graph.call_function(torch.ops.aten.gelu.default, (graph.placeholder("x"),))
     node.meta["module"] = "head.act"
     assert Operation(node, ()).place == "aten.gelu in module `head.act`"
+
+
+def _grown_bytes(limit, outputs):
+    script = f"""
+import pathlib, re, torch
+from explained import explain
+from torch import nn
+size = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]) * 1024
+torch.set_num_threads(1)
+body = [nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1), nn.GELU()]
+model = nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, {outputs}))
+x = torch.randn(16, 3, 32, 32)
+explain(model, x[:1], x[:1], memory_bytes=1)
+before = size()
+explain(model, x, x[:4], memory_bytes={limit})
+print(size() - before)
+"""
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(ran.stdout)
 
 
 def _flags():

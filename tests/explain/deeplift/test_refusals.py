@@ -1,5 +1,6 @@
 """What cannot be explained is refused by name, never in silence."""
 
+import numpy as np
 import pytest
 import torch
 from explained import Function, Reused, explain
@@ -67,6 +68,12 @@ def test_random_numbers_in_evaluation_mode_are_refused_and_none_are_used_up():
 def test_rows_that_influence_each_other_are_refused():
     with pytest.raises(DeepseekError, match="rows influence each other"):
         explain(Named(lambda x: x - x.mean(0)), X, BACKGROUND)
+
+
+def test_what_is_computed_outside_of_torch_is_refused_even_with_a_single_row():
+    outside = Named(lambda x: x + torch.from_numpy(np.tanh(x.detach().numpy())))
+    with pytest.raises(DeepseekError, match="computed outside of torch"):
+        explain(outside, X[:1], BACKGROUND)
 
 
 def test_a_model_that_counts_its_calls_in_place_is_refused_and_left_as_it_was():
