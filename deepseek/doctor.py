@@ -165,7 +165,7 @@ def subshells() -> Check:
     from ipykernel.kernelbase import Kernel
 
     able = hasattr(Kernel, "create_subshell_request")
-    detail = "answered while a cell runs" if able else "wait for the cell to end: no subshells"
+    detail = "answered at once" if able else "answered between two steps only: no subshells"
     return Check("live controls", able, detail, "" if able else _pip("install", "ipykernel>=7"))
 
 
