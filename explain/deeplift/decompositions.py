@@ -113,6 +113,21 @@ def log_sigmoid(x: Tensor) -> tuple[Tensor, Tensor]:
     return -functional.softplus(-x), x.new_zeros(0)
 
 
+def copied(into: Tensor, source: Tensor, _non_blocking: bool = False) -> Tensor:
+    """``copy``: what was there before does not matter."""
+    return source.to(into.dtype).expand(into.shape)
+
+
+def slice_scattered(
+    x: Tensor, source: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Any:
+    """``slice_scatter`` with an end within the tensor: the one that stands for "up to the last" overflows in vmap."""
+    size = x.shape[dim]
+    if end is not None and end <= size:
+        return NotImplemented
+    return torch.slice_scatter(x, source, dim, start, size, step)
+
+
 def largest(x: Tensor, dim: Sequence[int] = (), keepdim: bool = False) -> Tensor:
     """``amax`` as the largest along one dimension."""
     dims = sorted(place % x.dim() for place in dim) if dim else list(range(x.dim()))
@@ -167,6 +182,8 @@ TABLE: dict[Any, Callable[..., Any]] = {
     aten.var_mean.correction: variance_and_mean,
     aten.std_mean.correction: deviation_and_mean,
     aten.linalg_vector_norm.default: vector_norm,
+    aten.copy.default: copied,
+    aten.slice_scatter.default: slice_scattered,
     aten.glu.default: glu,
     aten.log_sigmoid_forward.default: log_sigmoid,
     aten.amax.default: largest,

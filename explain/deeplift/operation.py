@@ -107,8 +107,15 @@ The cotangent has the shape of the output; a list with None where there is none,
 
 
 def runnable(target: Any) -> Callable[..., Any]:
-    """What computes an operation also where the memory layout is not the one that was traced."""
-    return torch.ops.aten.reshape.default if target in _VIEWS else target
+    """What computes an operation, whatever the memory layout, and with a derivative also where autograd is cut off."""
+    function: Callable[..., Any] = _INSTEAD.get(target, target)
+    return function
 
 
-_VIEWS = {torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default, torch.ops.aten.view_copy.default}
+aten = torch.ops.aten
+_INSTEAD = {
+    aten.view.default: aten.reshape.default,
+    aten._unsafe_view.default: aten.reshape.default,
+    aten.view_copy.default: aten.reshape.default,
+    aten.detach.default: aten.alias.default,
+}

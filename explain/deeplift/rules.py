@@ -171,7 +171,7 @@ def largest(operation: Operation, pair: Pair, cotangent: Any) -> Cotangents:
 
 _LINEAR = """
 _adaptive_avg_pool2d _adaptive_avg_pool3d _reshape_alias _to_copy _unsafe_view adaptive_avg_pool1d add alias as_strided
-avg_pool1d avg_pool2d avg_pool3d cat clone col2im constant_pad_nd copy cumsum detach diag_embed diagonal expand flip
+avg_pool1d avg_pool2d avg_pool3d cat clone col2im constant_pad_nd cumsum detach diag_embed diagonal expand flip
 gather im2col index index_put index_select lift_fresh masked_fill mean narrow native_channel_shuffle neg permute
 pixel_shuffle pixel_unshuffle reflection_pad1d reflection_pad2d reflection_pad3d repeat replication_pad1d
 replication_pad2d replication_pad3d reshape roll rsub scatter scatter_add select select_scatter slice slice_scatter
@@ -193,12 +193,15 @@ STRUCTURE = frozenset(_SHAPING.split())
 ENTRIES = frozenset(("_to_copy", "embedding"))
 """What turns whole numbers into floating-point ones."""
 
-PRODUCTS = frozenset(["addbmm", "addcmul", "addmm", "addmv", "baddbmm", "bmm", "convolution", "dot", "mm", "mul", "mv"])
+PRODUCTS = frozenset(
+    ["addbmm", "addcmul", "addmm", "addmv", "baddbmm", "bmm", "convolution", "dot", "lerp", "mm", "mul", "mv"]
+)
 """Linear in each of their factors."""
 
 UNARY: dict[str, secants.Secant] = {
     "_prelu_kernel": secants.leaky_relu,
     "abs": secants.absolute,
+    "celu": secants.celu,
     "clamp": secants.clamped(torch.clamp),
     "clamp_max": secants.clamped(torch.clamp_max),
     "clamp_min": secants.clamped(torch.clamp_min),
@@ -213,6 +216,7 @@ UNARY: dict[str, secants.Secant] = {
     "hardtanh": secants.clamped(aten.hardtanh.default),
     "leaky_relu": secants.leaky_relu,
     "log": secants.log,
+    "log1p": secants.log1p,
     "mish": secants.mish,
     "pow": secants.power,
     "reciprocal": secants.reciprocal,

@@ -67,6 +67,12 @@ def log(a: Tensor, b: Tensor) -> Tensor:
     return _divided(torch.log1p(distance / low), distance, 1 / low)
 
 
+def log1p(a: Tensor, b: Tensor) -> Tensor:
+    """Slope of the logarithm of 1 + x."""
+    low, distance = torch.minimum(a, b), (a - b).abs()
+    return _divided(torch.log1p(distance / (1 + low)), distance, 1 / (1 + low))
+
+
 def tanh(a: Tensor, b: Tensor) -> Tensor:
     """Slope of the hyperbolic tangent, by its addition theorem."""
     distance = a - b
@@ -174,6 +180,11 @@ def elu(a: Tensor, b: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scal
     positive = relu(a, b)
     negative = exp(input_scale * a.clamp(max=0), input_scale * b.clamp(max=0)) * input_scale * (1 - positive)
     return scale * (positive + alpha * negative)
+
+
+def celu(a: Tensor, b: Tensor, alpha: float = 1.0) -> Tensor:
+    """Slope of ELU with the exponential stretched by alpha."""
+    return elu(a, b, alpha, 1.0, 1 / alpha)
 
 
 def log_mean_exp_weights(a: Tensor, b: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:

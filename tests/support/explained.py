@@ -220,11 +220,18 @@ def _text_cnn():
     )
 
 
+def _assigned(x):
+    out = torch.zeros_like(x)
+    out[:, 0], out[:, 1:] = x[:, 1].exp(), torch.lerp(x[:, 1:], x[:, :-1].tanh(), 0.3)
+    return out
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "nn.ReLU": _activated(nn.ReLU),
     "F.relu": _hidden(lambda x: F.relu(x)),
     "in-place ReLU": _activated(lambda: nn.ReLU(inplace=True)),
     "in-place arithmetic": _hidden(lambda x: x.clone().mul_(2).add_(x[:, :1]).sigmoid_()),
+    "assignment to a part": _hidden(_assigned),
     "reused module": Reused,
     "GELU": _activated(nn.GELU),
     "GELU (tanh)": _activated(lambda: nn.GELU("tanh")),

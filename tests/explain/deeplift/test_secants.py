@@ -33,6 +33,7 @@ def _gelu_tanh(x):
 
 
 SMOOTH = {
+    "celu": ((2.0,), lambda x: x if x > 0 else 2 * (mp.exp(x / 2) - 1)),
     "cos": ((), mp.cos),
     "erf": ((), mp.erf),
     "exp": ((), mp.exp),
@@ -49,7 +50,13 @@ SMOOTH = {
     "hardswish": ((), lambda x: x * _clamped(0, 6)(x + 3) / 6),
     "pow": ((3,), lambda x: x**3),
 }
-POSITIVE = {"log": mp.log, "reciprocal": lambda x: 1 / x, "rsqrt": lambda x: 1 / mp.sqrt(x), "sqrt": mp.sqrt}
+POSITIVE = {
+    "log": mp.log,
+    "log1p": lambda x: mp.log(1 + x),
+    "reciprocal": lambda x: 1 / x,
+    "rsqrt": lambda x: 1 / mp.sqrt(x),
+    "sqrt": mp.sqrt,
+}
 KINKED = {
     "_prelu_kernel": ((torch.tensor(0.3, dtype=torch.float64),), _leaky(0.3)),
     "abs": ((), abs),
