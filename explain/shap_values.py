@@ -1,17 +1,18 @@
 """``explain.shap``: Shapley values by the method that fits the model, the features and the budget."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.attribution import Attribution
+from deepseek.explain.by_deeplift import NoRuleError, by_deeplift
 from deepseek.explain.call import Call, Inputs, evaluating
 from deepseek.explain.expected_gradients import ExpectedGradients
 from deepseek.explain.shapley.exact import MOST_PLAYERS, Exact
@@ -21,7 +22,7 @@ from deepseek.explain.shapley.permutation import Permutation
 from deepseek.explain.shapley.players import Groups, Players
 from deepseek.explain.target import Chooser, Target
 
-Method = Literal["auto", "exact", "kernel", "permutation", "expected_gradients"]
+Method = Literal["auto", "exact", "kernel", "permutation", "expected_gradients", "deeplift"]
 
 EXACT_COALITIONS = 1024
 """``auto`` enumerates no more coalitions than this unless ``max_evals`` allows more."""
@@ -71,8 +72,8 @@ def shap(
         background: Rows that stand for absent features, as the inputs are: such as 100 training samples.
         target: None for all outputs; an index, an index for each row, or a function of what the model returns.
         method: ``exact`` enumerates all coalitions; ``kernel`` (regression) and ``permutation`` sample them and tell
-            their standard errors; ``expected_gradients`` needs gradients and, for many features, far fewer
-            evaluations; ``auto`` chooses by the number of features and the budget.
+            their standard errors; for many features ``deeplift`` (on the traced graph) and ``expected_gradients``
+            approximate with far fewer evaluations; ``auto`` chooses by the number of features and the budget.
         groups: Whole numbers in the shape of a row: features of the same number count as one, -1 is always present.
         max_evals: Largest number of rows that the model may compute for each row explained.
         progress: Whether a bar shows how far it is; an interruption returns what there is by then.
@@ -94,15 +95,28 @@ def shap(
             chooser = Chooser(target, call(), call.rows)
         game = Game(call, players, rows, chooser)
         chosen = _fitting(game, max_evals) if method == "auto" else method
-        notes: list[str] = []
-        if max_evals is not None and (most := max_evals // _LEAST[chosen](players.count)) < game.background_rows:
-            game = _with_fewer_rows(game, rows, most, chosen, max_evals, seed)
-            notes.append(f"Only {most} of the background's rows were used, to keep to `max_evals`.")
-        estimators = _ESTIMATORS[chosen](game, max_evals, seed)
-        if _run(estimators, progress):
-            notes.append("It was interrupted: the values are as far as they had got.")
-        result = _attribution(game, estimators)
-    return replace(result, method=chosen, notes=tuple(notes), seconds=time.perf_counter() - began)
+        try:
+            result = _explained(game, chosen, max_evals, progress, seed)
+        except NoRuleError as error:
+            if method != "auto":
+                raise
+            chosen = "expected_gradients"
+            result = _explained(game, chosen, max_evals, progress, seed)
+            result = replace(result, notes=(*result.notes, f"DeepLIFT was not possible: {error}"))
+    return replace(result, method=chosen, seconds=time.perf_counter() - began)
+
+
+def _explained(game: Game, method: Method, max_evals: int | None, progress: bool, seed: int) -> Attribution:
+    if method == "deeplift":
+        return by_deeplift(game, progress=progress)
+    notes = []
+    if max_evals is not None and (most := max_evals // _LEAST[method](game.players.count)) < game.background_rows:
+        game = _with_fewer_rows(game, most, method, max_evals, seed)
+        notes.append(f"Only {most} of the background's rows were used, to keep to `max_evals`.")
+    estimators = _ESTIMATORS[method](game, max_evals, seed)
+    if _run(estimators, progress):
+        notes.append("It was interrupted: the values are as far as they had got.")
+    return replace(_attribution(game, estimators), notes=tuple(notes))
 
 
 def _check(method: Any, max_evals: Any) -> None:
@@ -137,7 +151,9 @@ def _fitting(game: Game, max_evals: int | None) -> Method:
         return "exact"
     if count <= KERNEL_PLAYERS:
         return "kernel"
-    return "expected_gradients" if _has_gradients(game) else "permutation"
+    if not _has_gradients(game):
+        return "permutation"
+    return "expected_gradients" if game.players.frozen or max_evals is not None else "deeplift"
 
 
 def _has_gradients(game: Game) -> bool:
@@ -150,7 +166,7 @@ def _has_gradients(game: Game) -> bool:
         return game.chooser(call(first, moved), first).requires_grad
 
 
-def _with_fewer_rows(game: Game, rows: Mapping[str, Tensor], most: int, method: str, max_evals: int, seed: int) -> Game:
+def _with_fewer_rows(game: Game, most: int, method: str, max_evals: int, seed: int) -> Game:
     """The same game over so many rows of the background, chosen at random."""
     if most < 1:
         raise DeepseekError(
@@ -158,7 +174,7 @@ def _with_fewer_rows(game: Game, rows: Mapping[str, Tensor], most: int, method: 
             f"{_LEAST[method](game.players.count):,} evaluations. Allow more, or join features by `groups`."
         )
     chosen = np.sort(np.random.default_rng(seed).permutation(game.background_rows)[:most])
-    return Game(game.call, game.players, {name: row[chosen] for name, row in rows.items()}, game.chooser)
+    return Game(game.call, game.players, {name: row[chosen] for name, row in game.background.items()}, game.chooser)
 
 
 def _exact(game: Game, max_evals: int | None, _seed: int) -> list[Any]:
@@ -201,7 +217,7 @@ def _expected_gradients(game: Game, max_evals: int | None, _seed: int) -> list[A
                 f"Expected gradients need floating-point inputs, and {name} holds {game.call.tensors[name].dtype}: use "
                 "a sampling method, such as method='permutation'."
             )
-    steps = STEPS if max_evals is None else min(STEPS, (max_evals - 2) // game.background_rows)
+    steps = STEPS if max_evals is None else min(STEPS, max_evals // game.background_rows - 2)
     return [ExpectedGradients(game, row, steps) for row in range(game.call.rows)]
 
 
@@ -239,7 +255,7 @@ def _attribution(game: Game, estimators: Sequence[Estimator]) -> Attribution:
         outputs=ends[:, 1],
         method="",
         target=game.chooser.description,
-        background=f"{game.background_rows} background row{'s' * (game.background_rows != 1)}",
+        background=game.background_text,
         std_error_by_input=None if exact else game.players.shaped(joined([each.errors for each in estimators])),
         groups=game.players.groups,
         evaluations=game.evaluations,

@@ -34,6 +34,7 @@ class Game:
         call: The model with its inputs.
         players: Who may be absent.
         chooser: Which outputs.
+        background: Rows that absent features are taken from, by name of the input.
         background_rows: How many these are, ``R``.
         evaluations: Rows that the model has computed.
 
@@ -46,7 +47,7 @@ class Game:
         self.players = players
         self.call = call
         self.chooser = chooser
-        self._background = background
+        self.background = background
         self._ends: dict[int, NDArray[np.float64]] = {}
         self.background_rows = len(next(iter(background.values())))
         row_bytes = sum(call.tensors[name][0].numel() * call.tensors[name].element_size() for name in background)
@@ -76,6 +77,11 @@ class Game:
             start += size
         return np.concatenate(values)
 
+    @property
+    def background_text(self) -> str:
+        """The background in words."""
+        return f"{self.background_rows} background row{'s' * (self.background_rows != 1)}"
+
     def ends(self, row: int) -> NDArray[np.float64]:
         """Return the values of the empty and of the full coalition of one row, ``[2, K]``."""
         if row not in self._ends:
@@ -88,14 +94,14 @@ class Game:
         nobody = self.players.presence(torch.zeros(1, self.players.count, dtype=torch.bool))
         return {
             name: torch.where(nobody[name].to(own.device), own[row].detach(), own_background[chosen.to(own.device)])
-            for name, own_background in self._background.items()
+            for name, own_background in self.background.items()
             for own in [self.call.tensors[name]]
         }
 
     def _evaluate(self, row: int, coalitions: Tensor) -> NDArray[np.float64]:
         replaced = {}
         for name, present in self.players.presence(coalitions).items():
-            background = self._background[name]
+            background = self.background[name]
             own = self.call.tensors[name][row]
             mixed = torch.where(present[:, None].to(own.device), own, background)
             replaced[name] = mixed.flatten(0, 1)

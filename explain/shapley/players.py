@@ -29,6 +29,7 @@ class Players:
     Attributes:
         count: How many there are, ``M``.
         grouped: Whether groups were given.
+        frozen: Whether some features are always present.
 
     Raises:
         DeepseekError: The groups do not fit the inputs.
@@ -45,6 +46,7 @@ class Players:
         place[torch.tensor(ids)] = torch.arange(len(ids))
         self._members = {name: place[member] for name, member in members.items()}
         self.count = len(ids)
+        self.frozen = any(bool((member == FROZEN).any()) for member in members.values())
 
     def presence(self, coalitions: Tensor) -> dict[str, Tensor]:
         """Tell which features are present.

@@ -11,7 +11,7 @@ from torch import nn
 
 from deepseek.explain.shap_values import shap
 
-METHODS = ("exact", "kernel", "permutation", "expected_gradients")
+METHODS = ("exact", "kernel", "permutation", "expected_gradients", "deeplift")
 SAMPLING = ("kernel", "permutation")
 
 

@@ -34,7 +34,9 @@ def tanh_net(features, outputs=2):
         (11, {}, "kernel"),
         (11, {"max_evals": 3 * 2**11}, "exact"),
         (10, {"max_evals": 300}, "kernel"),
-        (300, {}, "expected_gradients"),
+        (300, {}, "deeplift"),
+        (300, {"max_evals": 30}, "expected_gradients"),
+        (300, {"groups": [-1, *range(299)]}, "expected_gradients"),
     ],
 )
 def test_auto_takes_what_fits(features, options, method):
@@ -42,6 +44,20 @@ def test_auto_takes_what_fits(features, options, method):
     found = explained(tanh_net(features), inputs, background, **options)
     assert found.method == method
     assert found.evaluations <= options.get("max_evals", np.inf)
+
+
+def test_an_operation_without_a_rule_is_named_and_gradients_take_over():
+    class Odd(nn.Module):
+        def forward(self, x):
+            return x.sort(1).values.sum(1)
+
+    inputs, background = torch.rand(1, 300).double(), torch.zeros(2, 300).double()
+    found = explained(Odd(), inputs, background)
+    assert found.method == "expected_gradients"
+    assert "sort" in found.notes[0]
+    assert found.relative_gap < 1e-8
+    with pytest.raises(DeepseekError, match="sort"):
+        explained(Odd(), inputs, background, method="deeplift")
 
 
 def test_many_features_without_gradients_are_permuted():
