@@ -402,10 +402,10 @@ def test_every_attack_is_refused_within_a_second(write_run, name):
     ATTACKS[name](db)
     db.commit()
     db.close()
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(RunFileError) as caught:
         read_everything(path)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
     assert len(str(caught.value)) < 1000
 
 
