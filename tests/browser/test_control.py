@@ -2,8 +2,8 @@
 
 import time
 
-import nbformat
 import pytest
+from lab_pages import RUN, open_notebook, run_to_its_end, write_notebook
 
 from deepseek import open_run
 
@@ -32,16 +32,6 @@ with deepseek.inspect(model, optimizer, run="controlled.dsrun") as session:
         time.sleep(0.02)
 """
 
-RUN = """index => {
-  window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
-  window.cellEnd = window.jupyterapp.commands.execute('notebook:run-cell');
-}"""
-
-READY = """() =>
-  document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle' &&
-  window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'
-"""
-
 BAR = "[data-testid=control]"
 
 
@@ -68,16 +58,9 @@ class Bar:
 
 @pytest.fixture
 def notebook(lab, watched):
-    cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, TRAIN)]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), lab.folder / "control.ipynb")
     page = watched.page
-    page.goto(lab.address("control.ipynb"))
-    page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=60_000)
-    page.wait_for_function(READY, timeout=60_000)
-    page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
-    page.evaluate(RUN, 0)
-    page.evaluate("async () => { await window.cellEnd; }")
+    open_notebook(lab, page, write_notebook(lab, "control.ipynb", SETUP.strip(), TRAIN.strip()))
+    run_to_its_end(page, 0)
     page.evaluate(RUN, 1)
     yield watched
     page.evaluate("() => window.jupyterapp.shell.currentWidget?.sessionContext.shutdown()")

@@ -1,7 +1,7 @@
 """A closer look at a layer in a real JupyterLab: while a cell trains, and while it is paused."""
 
-import nbformat
 import pytest
+from lab_pages import RUN, open_notebook, run_to_its_end, write_notebook
 
 from deepseek import open_run
 
@@ -27,16 +27,6 @@ with deepseek.inspect(model, optimizer, run="detail.dsrun") as session:
         time.sleep(0.05)
 """
 
-RUN = """index => {
-  window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
-  window.cellEnd = window.jupyterapp.commands.execute('notebook:run-cell');
-}"""
-
-READY = """() =>
-  document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle' &&
-  window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'
-"""
-
 STEP = "Number(document.querySelector('[data-testid=header-step]').textContent.replace(/,/g, ''))"
 LOOKED_AT = "Number(document.querySelector('[data-testid=detail]').dataset.step)"
 
@@ -44,16 +34,9 @@ LOOKED_AT = "Number(document.querySelector('[data-testid=detail]').dataset.step)
 @pytest.fixture
 def training(lab, watched):
     """Open a notebook whose cell trains; the widget of the page is connected to it."""
-    cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, TRAIN)]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), lab.folder / "detail.ipynb")
     page = watched.page
-    page.goto(lab.address("detail.ipynb"))
-    page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=60_000)
-    page.wait_for_function(READY, timeout=60_000)
-    page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
-    page.evaluate(RUN, 0)
-    page.evaluate("async () => { await window.cellEnd; }")
+    open_notebook(lab, page, write_notebook(lab, "detail.ipynb", SETUP.strip(), TRAIN.strip()))
+    run_to_its_end(page, 0)
     page.evaluate(RUN, 1)
     page.wait_for_selector("[data-testid=control] fieldset[data-state=running]:enabled", timeout=30_000)
     yield watched

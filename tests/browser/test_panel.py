@@ -1,38 +1,24 @@
 """The panel in a real JupyterLab and a real Chromium: it follows the notebook in front while its cell trains."""
 
 import re
-import time
 
-import nbformat
 import pytest
+from lab_pages import (
+    COUNT_MESSAGES,
+    PREPARED,
+    READY,
+    RUN,
+    TRAIN,
+    execute,
+    open_notebook,
+    show_panel,
+    shut_down,
+    step,
+    wait_for_step,
+    write_notebook,
+)
 
 pytestmark = pytest.mark.browser
-
-READY = """() =>
-  document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle' &&
-  window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'
-"""
-
-RUN = """index => {
-  window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
-  void window.jupyterapp.commands.execute('notebook:run-cell');
-}"""
-
-COUNT_MESSAGES = """() => {
-  window.messages = 0;
-  const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
-  kernel.iopubMessage.connect((_, message) => {
-    if (message.header.msg_type === 'comm_msg') window.messages += 1;
-  });
-}"""
-
-RECONNECTED = """() => {
-  const panel = document.querySelector('[data-testid=deepseek-panel]');
-  const map = panel?.querySelector('[data-testid=heatmap]');
-  if (window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus !== 'connected') return;
-  window.connectedAt ??= performance.now();
-  if (Number(map?.dataset.columns ?? 0) > 0) return performance.now() - window.connectedAt + 1;
-}"""
 
 PREPARE = """
 %load_ext deepseek
@@ -64,51 +50,10 @@ def train(seconds):
             time.sleep(0.02)
 """
 
-PREPARED, TRAIN = 0, 1
 
-BACK_MS = 5000
-"""A second is usual; the main shell of the Jupyter kernel would answer when the cell has ended."""
-
-
-def write_notebook(lab, file, name, seconds=120, cells=()):
+def write_training(lab, file, name, seconds=120):
     """Write a notebook that trains a model of that class for a while."""
-    texts = cells or (PREPARE.format(name=name).strip(), f"train({seconds})")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in texts])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, lab.folder / file)
-    return file
-
-
-def open_notebook(lab, page, file):
-    """Load JupyterLab with this notebook in front and its Jupyter kernel ready."""
-    page.goto(lab.address(file))
-    page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=60_000)
-    page.wait_for_function(READY, timeout=60_000)
-    page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
-
-
-def show_panel(page):
-    """Show the panel and return it."""
-    execute(page, "deepseek-workbench:show")
-    panel = page.locator("[data-testid=deepseek-panel]")
-    panel.wait_for(timeout=10_000)
-    return panel
-
-
-def execute(page, command, **arguments):
-    page.evaluate("([id, args]) => window.jupyterapp.commands.execute(id, args)", [command, arguments])
-
-
-def step(panel):
-    """The step that the panel shows."""
-    return int(re.sub(r"\D", "", panel.locator("[data-testid=header-step]").inner_text()) or -1)
-
-
-def wait_for_step(page, panel, more_than, seconds=60):
-    deadline = time.monotonic() + seconds
-    while step(panel) <= more_than:
-        assert time.monotonic() < deadline, f"still at step {step(panel)}"
-        page.wait_for_timeout(50)
+    return write_notebook(lab, file, PREPARE.format(name=name).strip(), f"train({seconds})")
 
 
 def absence(panel):
@@ -119,18 +64,13 @@ def absence(panel):
 def training(lab, watched):
     """A notebook whose cell trains for two minutes, and the panel beside it."""
     page = watched.page
-    open_notebook(lab, page, write_notebook(lab, "training.ipynb", "Watched"))
+    open_notebook(lab, page, write_training(lab, "training.ipynb", "Watched"))
     watched.panel = show_panel(page)
     page.evaluate(RUN, PREPARED)
     page.evaluate(RUN, TRAIN)
     watched.panel.locator("[data-testid=heatmap] canvas").first.wait_for(timeout=30_000)
     yield watched
     shut_down(page)
-
-
-def shut_down(page):
-    """End the Jupyter kernels, so that no training outlives its test."""
-    page.evaluate("async () => await window.jupyterapp.serviceManager.sessions.shutdownAll()")
 
 
 def test_the_panel_shows_the_training_while_the_cell_runs(training, artifacts):
@@ -160,23 +100,11 @@ def test_a_hidden_panel_is_sent_nothing(training):
     assert training.errors == []
 
 
-def test_a_reload_in_mid_training_brings_the_panel_back_with_its_history(training):
-    page, panel = training.page, training.panel
-    wait_for_step(page, panel, 100)
-    before = step(panel)
-    page.reload()
-    handle = page.wait_for_function(RECONNECTED, timeout=60_000, polling=20)
-    assert handle.json_value() < BACK_MS
-    assert int(panel.locator("[data-testid=heatmap]").get_attribute("data-columns")) >= min(before, 64)
-    wait_for_step(page, panel, before)
-    assert training.errors == []
-
-
 def test_the_panel_follows_the_notebook_in_front(lab, watched):
     page = watched.page
     names = ("Left", "Right")
     for name in names:
-        write_notebook(lab, f"{name}.ipynb", name)
+        write_training(lab, f"{name}.ipynb", name)
     for name in names:
         open_notebook(lab, page, f"{name}.ipynb")
         page.evaluate(RUN, PREPARED)
@@ -223,7 +151,7 @@ def test_the_panel_says_why_there_is_nothing_to_show(lab, watched, artifacts):
     assert absence(panel).get_by_role("button", name="New notebook").is_visible()
     page.screenshot(path=artifacts / "panel-no-notebook.png")
 
-    open_notebook(lab, page, write_notebook(lab, "empty.ipynb", "Empty", cells=["1 + 1", "%load_ext deepseek"]))
+    open_notebook(lab, page, write_notebook(lab, "empty.ipynb", "1 + 1", "%load_ext deepseek"))
     show_panel(page)
     absence(panel).get_by_text("%load_ext deepseek").wait_for(timeout=20_000)
     page.screenshot(path=artifacts / "panel-no-deepseek.png")

@@ -164,6 +164,8 @@ VALID = [
     {"type": "command", "id": 1, "session": "KEY", "command": {"verb": "set_lr", "factor": 0.5}},
     {"type": "command", "id": 1, "session": "KEY", "command": {"verb": "set_clip", "max_norm": 1.0}},
     {"type": "command", "id": 1, "session": "KEY", "command": {"verb": "break_on", "condition": "loss > 10"}},
+    {"type": "command", "id": 1, "session": "KEY", "command": {"verb": "ask_detail", "site": "0"}},
+    {"type": "command", "id": 1, "session": "KEY", "command": {"verb": "watch_closer", "site": "0"}},
     {"type": "follow", "id": 1, "session": "KEY", "stream": "s"},
     {"type": "unfollow", "id": 1, "stream": "s"},
 ]

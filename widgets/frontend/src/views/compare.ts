@@ -9,17 +9,18 @@ import type { State } from "../store";
 import { compareTable } from "./compare_table";
 import { rowsChart } from "./compare_chart";
 import { verdict } from "./compare_verdict";
+import { metricSelect } from "./metric_select";
 import { stepChoice, stepText } from "./steps";
 import { labelTicks } from "./ticks";
 import type { Host, View } from "./view";
 
 export async function compareView(host: Host, parent: HTMLElement): Promise<View> {
   const choice = stepChoice(() => host.select({}));
-  const metrics = metricChoice(host);
+  const metrics = metricSelect(host, "metric", "compare-metric");
   const most = verdict(host, "compare-most");
   const first = verdict(host, "compare-first");
   const none = h("p", { class: "ds-empty", "data-testid": "compare-none" });
-  const head = h("div", { class: "ds-section-head" }, h("h3", {}, "Two steps"), choice.element, metrics);
+  const head = h("div", { class: "ds-section-head" }, h("h3", {}, "Two steps"), choice.element, metrics.element);
   const words = h("div", { class: "ds-verdict" }, most.element, first.element);
   const plots = h("div", { class: "ds-pair", "data-testid": "compare-plots" });
   const hint = h("p", { class: "ds-hint" });
@@ -52,8 +53,9 @@ export async function compareView(host: Host, parent: HTMLElement): Promise<View
 
   return {
     charts: all.map(({ chart }) => chart),
-    update(state, { metric, layer }) {
-      metrics.value = metric.name;
+    update(state, selection) {
+      const { metric, layer } = selection;
+      metrics.show(selection);
       const matrix = state.metrics.get(metric.name);
       const columns = matrix === undefined ? [] : measuredColumns(matrix);
       const pair = choice.among(columns, state.steps, state.stride);
@@ -74,16 +76,6 @@ export async function compareView(host: Host, parent: HTMLElement): Promise<View
     },
     remove: () => all.forEach(({ chart }) => chart.remove()),
   };
-}
-
-function metricChoice(host: Host): HTMLSelectElement {
-  const options = host.setup.metrics.map(({ name, title }) => h("option", { value: name }, title));
-  const choice = h("select", { "aria-label": "metric", "data-testid": "compare-metric" }, ...options);
-  choice.addEventListener("change", () => {
-    const metric = host.setup.metrics.find(({ name }) => name === choice.value);
-    if (metric !== undefined) host.select({ metric });
-  });
-  return choice;
 }
 
 function showTicks(host: Host, { chart, axis }: { chart: Chart; axis: Record<string, unknown> }, layers: LayerChange[]): void {

@@ -8,13 +8,14 @@ import { layerFinder } from "../graph_values";
 import { DIRECTIONS, nextIn } from "../graph_way";
 import { paintBox } from "./graph_paint";
 import { measure } from "./graph_parts";
-import { legend, metricSelect, stepSlider } from "./graph_scale";
+import { legend, stepSlider } from "./graph_scale";
 import { boxKey, linkKey, makeScene, partsOf, type Scene } from "./graph_scene";
 import { graphSearch } from "./graph_search";
 import { Stage } from "./graph_stage";
 import { graphTable } from "./graph_table";
 import { boxTip, linkTip, placeTip } from "./graph_tip";
 import { graphTools } from "./graph_tools";
+import { metricSelect } from "./metric_select";
 import type { Host, Selection, View } from "./view";
 
 const NOTHING: Tree = { boxes: [], boxOf: new Map() };
@@ -29,7 +30,7 @@ export function graphView(host: Host, parent: HTMLElement): View {
   const none = h("p", { class: "ds-empty" }, "The graph comes with the first step that is observed.");
   const tip = h("div", { class: "ds-tip", hidden: true, "data-testid": "graph-tip" });
   const search = graphSearch(goTo, () => paint());
-  const metric = metricSelect(host);
+  const metric = metricSelect(host, "colour by", "graph-metric");
   const colours = legend();
   const time = stepSlider(host);
   const table = graphTable(() => paint());

@@ -20,19 +20,6 @@ export function paintOf(value: number | null, range: [number, number], scale: "l
   return { fill, tone: share < LIGHT_FROM ? "dark" : "light" };
 }
 
-export function metricSelect(host: Host): { element: HTMLElement; show(selection: Selection): void } {
-  const options = host.setup.metrics.map(({ name, title }) => h("option", { value: name }, title));
-  const element = h("select", { "aria-label": "colour by", "data-testid": "graph-metric" }, ...options);
-  element.addEventListener("change", () => host.select({ metric: host.setup.metrics[element.selectedIndex]! }));
-  return {
-    element,
-    show({ metric }) {
-      element.value = metric.name;
-      element.title = metric.description;
-    },
-  };
-}
-
 export function legend(): { element: HTMLElement; show(selection: Selection, range: [number, number]): void } {
   const [title, low, high] = [h("b"), h("span"), h("span")];
   const alarm = h("span", { class: "ds-legend" }, h("span", { class: "ds-swatch" }), "NaN or infinite");
