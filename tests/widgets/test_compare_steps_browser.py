@@ -138,7 +138,7 @@ def test_a_metric_on_a_linear_scale_is_compared_by_its_distance(open_tab):
     assert not page.is_visible("[data-testid=compare-log]")
     assert "more than 0.1: features.0.relu" in text(page, "first")
     page.click("[data-testid=tab-steps]")
-    assert page.is_checked("[data-testid=metric-activation_ratio]")
+    page.wait_for_selector("[data-testid=metric-activation_ratio]:checked", state="attached")
 
 
 def test_one_step_is_nothing_to_compare(open_tab):

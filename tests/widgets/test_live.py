@@ -126,4 +126,4 @@ def test_bokeh_comes_from_the_installed_package():
 
 
 def test_the_setup_is_small(recording):
-    assert len(json.dumps(LiveWidget(recording).setup)) < 60_000
+    assert len(json.dumps(LiveWidget(recording).setup)) < 80_000

@@ -1,6 +1,7 @@
 """The process that reads for a Jupyter server: it is late, it dies, it is asked too much."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,27 +15,33 @@ def reader():
     made.close()
 
 
+def finished(work):
+    """Run a coroutine in a thread: in this one, the browser of other tests may have a loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
 def test_a_run_that_takes_too_long_is_given_up(tmp_path):
     reader = Reader(deadline_s=0.0)
     try:
-        reply = asyncio.run(reader.ask(what="bokeh"))
+        reply = finished(reader.ask(what="bokeh"))
     finally:
         reader.close()
     assert (reply.status, reply.body.decode()) == (504, TOO_LONG)
 
 
 def test_after_its_process_has_died_the_next_one_answers(reader):
-    assert asyncio.run(reader.ask(what="bokeh")).status == 200
+    assert finished(reader.ask(what="bokeh")).status == 200
     reader._process.kill()
     reader._process.wait()
-    assert asyncio.run(reader.ask(what="bokeh")).status == 200
+    assert finished(reader.ask(what="bokeh")).status == 200
 
 
 def test_too_many_at_once_are_told_to_wait(reader):
     async def crowd():
         return await asyncio.gather(*(reader.ask(what="bokeh") for _ in range(MOST_WAITING + 1)))
 
-    replies = asyncio.run(crowd())
+    replies = finished(crowd())
     assert [reply.status for reply in replies] == [200] * MOST_WAITING + [503]
     assert replies[-1].body.decode() == TOO_MANY
 
