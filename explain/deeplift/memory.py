@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
@@ -58,16 +57,6 @@ def bytes_per_seed(program: Program) -> int:
 def bytes_per_pair(program: Program) -> int:
     """What the slopes of one operation take for one pair of rows, in bytes: formulas have up to about eight parts."""
     return 8 * max(_bytes(operation.node.meta["example"]) for operation, _ in program.operations)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory was not enough, on whichever device."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
-
-
-_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 def _cut(whole: range, size: int) -> Iterator[range]:

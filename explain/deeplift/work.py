@@ -9,10 +9,11 @@ from torch import Tensor
 from deepseek.errors import DeepseekError
 from deepseek.explain.call import Call
 from deepseek.explain.deeplift.gap import where_the_gap_arises
-from deepseek.explain.deeplift.memory import Block, blocks, is_out_of_memory
+from deepseek.explain.deeplift.memory import Block, blocks
 from deepseek.explain.deeplift.pairs import Activations, run_references, run_rows, share_out
 from deepseek.explain.deeplift.program import Program, Tensors
 from deepseek.explain.deeplift.tracing import ROWS
+from deepseek.explain.out_of_memory import is_out_of_memory
 from deepseek.explain.target import Chooser
 
 MOST_REFERENCES = 32

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.call import Call
+from deepseek.explain.out_of_memory import is_out_of_memory
 from deepseek.explain.shapley.players import Players
 from deepseek.explain.target import Chooser
 
@@ -69,8 +70,8 @@ class Game:
             size = max(1, self._most_rows // self.background_rows)
             try:
                 values.append(self._evaluate(row, torch.from_numpy(coalitions[start : start + size])))
-            except RuntimeError as error:
-                if not _ran_out_of_memory(error) or self._most_rows <= 1:
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or self._most_rows <= 1:
                     raise
                 self._most_rows //= 2
                 continue
@@ -151,11 +152,6 @@ def _by_name(call: Call, background: object) -> dict[str, object]:
             "`background` is missing: pass rows that stand for absent features, such as 100 training samples."
         )
     return dict.fromkeys(call.explained[:1], background)
-
-
-def _ran_out_of_memory(error: RuntimeError) -> bool:
-    text = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in text or "allocate memory" in text
 
 
 def shapley_weights(count: int) -> NDArray[np.float64]:
