@@ -254,7 +254,10 @@
 }
 
 .deepseek-widget .ds-control button,
-.deepseek-widget .ds-control input {
+.deepseek-widget .ds-control input,
+.deepseek-widget .ds-graph-search input,
+.deepseek-widget .ds-graph-buttons button,
+.deepseek-widget .ds-graph-time button {
   width: auto;
   height: 26px;
   margin: 0;
@@ -641,7 +644,9 @@
 }
 
 .ds-findings button,
-.ds-flow td button {
+.ds-flow td button,
+.ds-verdict button,
+.ds-compare td button {
   padding: 0;
   border: 0;
   background: none;
@@ -651,7 +656,9 @@
 }
 
 .ds-findings button:hover,
-.ds-flow td button:hover {
+.ds-flow td button:hover,
+.ds-verdict button:hover,
+.ds-compare td button:hover {
   text-decoration: underline;
 }
 
@@ -811,23 +818,8 @@
   overflow-wrap: anywhere;
 }
 
-.ds-verdict button,
-.ds-compare td button {
-  padding: 0;
-  border: 0;
-  background: none;
-  color: var(--ds-accent);
-  cursor: pointer;
-  text-align: left;
-}
-
 .deepseek-widget .ds-verdict button {
   font-weight: 600;
-}
-
-.ds-verdict button:hover,
-.ds-compare td button:hover {
-  text-decoration: underline;
 }
 
 .ds-pair {
@@ -851,20 +843,6 @@
 .ds-graph-buttons {
   gap: 4px;
   margin-left: auto;
-}
-
-.deepseek-widget .ds-graph-search input,
-.deepseek-widget .ds-graph-buttons button,
-.deepseek-widget .ds-graph-time button {
-  width: auto;
-  height: 26px;
-  margin: 0;
-  padding: 0 10px;
-  border: 1px solid var(--ds-line);
-  border-radius: 6px;
-  background: var(--ds-card);
-  color: var(--ds-text);
-  font-size: 12px;
 }
 
 .deepseek-widget .ds-graph-search input {
