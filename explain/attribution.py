@@ -11,12 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepseek.errors import DeepseekError
+from deepseek.explain.part import part_of
 from deepseek.explain.saved import explained, read, write
+from deepseek.showing import viewer
 from deepseek.text import printable
 
 if TYPE_CHECKING:
+    import pandas as pd
     import shap
     from matplotlib.figure import Figure
+
+    from deepseek.showing import ExplanationWidget
 
 Array = NDArray[np.float64]
 Arrays = dict[str, Array]
@@ -42,11 +47,12 @@ class Attribution:
         target: Which outputs, in words.
         background: What stood for absent features, in words.
         std_error_by_input: Standard error of every value, shaped as the values; None where values are exact.
-        groups: Number of the group of every element of a row, in the shape of a row, -1 for those that are always
-            present; None for single features.
+        groups: Number of the group of every element, in the shape of a row, or of all rows where these differ; -1 for
+            those that are always present; None for single features.
         evaluations: Rows that the model computed.
         seconds: Time that it took.
         feature_names: Names of the features of the (only) input, or of the groups; empty without.
+        shown: What each feature was in each row, in words; empty where the numbers say it.
         output_names: Names of the outputs; empty without.
         notes: What a reader must know before trusting the values.
     """
@@ -63,6 +69,7 @@ class Attribution:
     evaluations: int = 0
     seconds: float = 0.0
     feature_names: tuple[str, ...] = ()
+    shown: tuple[tuple[str, ...], ...] = ()
     output_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -136,9 +143,12 @@ class Attribution:
         data: Array = next(iter(self.data_by_input.values()))
         if self.groups is None:
             return data
-        member = self.groups.reshape(-1)
-        flat = data.reshape(len(data), -1)
-        return np.stack([flat[:, member == group].mean(1) for group in range(int(member.max()) + 1)], axis=1)
+        members = np.broadcast_to(self.groups, data.shape).reshape(len(data), -1).astype(int) + 1
+        count = int(members.max()) + 1
+        rows = list(zip(members, data.reshape(len(data), -1), strict=True))
+        sums = np.stack([np.bincount(member, row, count)[1:] for member, row in rows])
+        sizes = np.stack([np.bincount(member, minlength=count)[1:] for member, _ in rows])
+        return np.asarray(sums / np.maximum(sizes, 1))
 
     def named(self, features: Sequence[str] = (), outputs: Sequence[str] = ()) -> "Attribution":
         """Return the same with names for the features or groups, and for the outputs.
@@ -158,7 +168,7 @@ class Attribution:
         )
 
     def plot(self, row: int = 0, *, output: int = 0, name: str | None = None) -> "Figure":
-        """Draw what moved an output: bars with 95 % intervals, or an image ``[H, W]`` or ``[C, H, W]``.
+        """Draw what moved an output: over a picture ``[H, W]`` or ``[C, H, W]``, over words, or as bars with intervals.
 
         Args:
             row: Which row.
@@ -168,9 +178,52 @@ class Attribution:
         Raises:
             DeepseekError: There is no such part, or no picture for its shape.
         """
-        from deepseek.explain.picture import picture
+        from deepseek.explain.plotting import plotted
 
-        return picture(self, row, output, next(iter(self.values_by_input)) if name is None else name)
+        return plotted(part_of(self, row, output, name))
+
+    def frame(self, row: int = 0, *, output: int = 0, name: str | None = None) -> "pd.DataFrame":
+        """Return what moved an output as a table: what ``plot`` draws, for each feature of a row.
+
+        Args:
+            row: Which row.
+            output: Which output, where several were explained.
+            name: Which input; the first one by default.
+
+        Returns:
+            The columns ``feature``, ``attribution`` and, where values are estimated, ``std_error``.
+
+        Raises:
+            DeepseekError: There is no such part.
+        """
+        import pandas as pd
+
+        part = part_of(self, row, output, name)
+        columns = {"feature": part.labels, "attribution": part.values.reshape(-1)}
+        if part.errors is not None:
+            columns["std_error"] = part.errors.reshape(-1)
+        return pd.DataFrame(columns)
+
+    def widget(self) -> "ExplanationWidget":
+        """Return the interactive view: pick row, output and input, with how far to trust the values always in sight.
+
+        It holds all that it shows (3.5 MB of numbers at most, it says what was left out) and needs no Jupyter kernel.
+
+        Raises:
+            DeepseekError: There are too many features to be shown.
+        """
+        return viewer().explanation_widget(self)
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write one self-contained HTML file with the same view; it opens offline.
+
+        Returns:
+            The path, made absolute.
+
+        Raises:
+            DeepseekError: There are too many features to be shown, or the file cannot be written.
+        """
+        return viewer().explanation_report(self, path)
 
     def to_shap(self) -> "shap.Explanation":
         """Return a ``shap.Explanation``, so that every ``shap.plots.*`` works.
@@ -182,16 +235,24 @@ class Attribution:
             import shap
         except ImportError as error:
             raise DeepseekError("`to_shap` needs shap: pip install shap") from error
-        data = self.feature_data
+        data, words = self.feature_data, self._words()
         return shap.Explanation(
             values=self.values,
             base_values=self.base_values,
-            data=data,
+            data=data if words is None or self.feature_names else words,
+            display_data=words,
             feature_names=list(self.feature_names) or None,
             output_names=list(self.output_names) or None,
             compute_time=self.seconds,
             error_std=self.std_error,
         )
+
+    def _words(self) -> "NDArray[np.object_] | None":
+        """What each feature was, in words, ``[B, G]``."""
+        if not self.shown:
+            return None
+        count = max(map(len, self.shown))
+        return np.array([[*row, *[""] * (count - len(row))] for row in self.shown], object)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write a file that holds numbers and plain text only.
@@ -232,6 +293,7 @@ _PLAIN = (
     "evaluations",
     "seconds",
     "feature_names",
+    "shown",
     "output_names",
     "notes",
 )
@@ -274,6 +336,7 @@ def _assembled(about: dict[str, Any], arrays: Arrays) -> Attribution:
         evaluations=int(about["evaluations"]),
         seconds=seconds,
         feature_names=tuple(map(str, about["feature_names"])),
+        shown=_shown(about.get("shown", ()), parts["values"]),
         output_names=tuple(map(str, about["output_names"])),
         notes=tuple(map(str, about["notes"])),
     )
@@ -282,4 +345,12 @@ def _assembled(about: dict[str, Any], arrays: Arrays) -> Attribution:
 def _is_grouping(groups: Array, values: Arrays, data: Arrays) -> bool:
     """Whether these are numbers of groups that the values of the only input stand for, each of them with a member."""
     (value,), (row,) = values.values(), data.values()
-    return groups.shape == row.shape[1:] and set(np.unique(groups)) - {-1.0} == set(range(value.shape[1]))
+    return groups.shape in (row.shape[1:], row.shape) and set(np.unique(groups)) - {-1.0} == set(range(value.shape[1]))
+
+
+def _shown(rows: Sequence[Sequence[str]], values: Arrays) -> tuple[tuple[str, ...], ...]:
+    shown = tuple(tuple(map(str, row)) for row in rows)
+    most = next(iter(values.values())).shape
+    if shown and (len(shown) != most[0] or not all(1 <= len(row) <= most[1] for row in shown)):
+        raise ValueError("its words do not fit its values")
+    return shown

@@ -1,7 +1,5 @@
 """Attributions by graph DeepLIFT in the form that ``explain.shap`` returns."""
 
-import numpy as np
-
 from deepseek.errors import DeepseekError
 from deepseek.explain.attribution import Attribution
 from deepseek.explain.deeplift import deeplift
@@ -33,11 +31,7 @@ def by_deeplift(game: Game, *, progress: bool) -> Attribution:
         except DeepseekError as error:
             raise NoRuleError(str(error)) from error
     single = game.chooser.single
-    by_row = [
-        game.players.gathered({name: tensor[row].numpy() for name, tensor in found.values.items()})
-        for row in range(game.call.rows)
-    ]
-    values = game.players.shaped(np.stack(by_row))
+    values = game.players.collected({name: tensor.numpy() for name, tensor in found.values.items()})
     base, outputs = found.base_values.numpy(), found.outputs.numpy()
     return Attribution(
         values_by_input={name: part[..., 0] if single else part for name, part in values.items()},
@@ -50,4 +44,5 @@ def by_deeplift(game: Game, *, progress: bool) -> Attribution:
         groups=game.players.groups,
         evaluations=pairs + game.background_rows,
         notes=found.notes,
+        **game.players.labels,
     )

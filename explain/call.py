@@ -1,18 +1,27 @@
 """A model and what it is called with, so that it can be called again with other tensors in their place."""
 
 import copy
+import dataclasses
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from deepseek.errors import DeepseekError
+from deepseek.explain.embeddings import reader, standing_in
+from deepseek.explain.features import Features
+from deepseek.explain.tables import frame_features, is_frame
 from deepseek.text import printable
 
-Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
-"""A tensor, a tuple (positional arguments) or a mapping (keyword arguments, such as a transformers BatchEncoding)."""
+if TYPE_CHECKING:
+    import pandas as pd
+
+Inputs: TypeAlias = "Tensor | tuple[Any, ...] | Mapping[str, Any] | pd.DataFrame | Features"
+"""A tensor, a tuple (positional arguments), a mapping (keyword arguments, such as a transformers BatchEncoding), a
+frame of numbers, or what ``Table.features`` and ``words`` make."""
 
 SINGLE = "input"
 """Name of the tensor where the inputs are one tensor; positional ones are called ``0``, ``1`` ..."""
@@ -32,6 +41,7 @@ class Call:
 
     Attributes:
         model: The model.
+        features: The inputs, and what is known about their features.
         rows: Number of rows, ``B``.
         tensors: The tensors with a row for each sample, ``[B, ...]``, by name.
 
@@ -43,8 +53,10 @@ class Call:
         if not isinstance(model, nn.Module):
             raise DeepseekError(f"`model` must be a torch.nn.Module, not {type(model).__name__}.")
         self.model = model
-        self._positional = not isinstance(inputs, Mapping)
-        self._arguments = _named(inputs)
+        self.features = _described(model, inputs)
+        self._positional = not isinstance(self.features.inputs, Mapping)
+        self._arguments = _named(self.features.inputs)
+        self._readers: dict[str, nn.Embedding] = {}
         self.rows = _rows(self._arguments)
         self.tensors = {name: value for name, value in self._arguments.items() if self._is_per_row(value)}
 
@@ -53,7 +65,8 @@ class Call:
 
         Args:
             rows: Which rows, ``[N]`` indices that may repeat; all of them by default.
-            replaced: Tensors ``[N, ...]`` to be used instead of the rows of those names.
+            replaced: Tensors ``[N, ...]`` to be used instead of the rows of those names; in place of token ids also
+                the vectors ``[N, ..., D]`` that ``points`` gives.
 
         Returns:
             What the model returns.
@@ -61,8 +74,41 @@ class Call:
         given = {name: _fresh(name, value) for name, value in self._arguments.items()}
         for name, tensor in self.tensors.items():
             given[name] = tensor if rows is None else tensor[rows.to(tensor.device)]
-        given |= replaced or {}
-        return self.model(*given.values()) if self._positional else self.model(**given)
+        with ExitStack() as stack:
+            for name, tensor in (replaced or {}).items():
+                if not tensor.is_floating_point() or self._has_gradients(name):
+                    given[name] = tensor
+                else:
+                    stack.enter_context(standing_in(self._reader(name), given[name], tensor))
+            return self.model(*given.values()) if self._positional else self.model(**given)
+
+    def points(self, name: str, tensor: Tensor) -> Tensor:
+        """Return what gradients are taken at: rows of an input, or the vectors that token ids are embedded as.
+
+        Args:
+            name: Of the input.
+            tensor: Rows of it, ``[N, ...]``.
+
+        Returns:
+            ``[N, ...]``, of token ids ``[N, ..., D]``.
+
+        Raises:
+            DeepseekError: These are whole numbers, and no embedding of the model's reads them.
+        """
+        if self._has_gradients(name):
+            return tensor
+        with torch.no_grad():
+            vectors: Tensor = self._reader(name)(tensor)
+        return vectors
+
+    def _has_gradients(self, name: str) -> bool:
+        return bool(self.tensors[name].is_floating_point())
+
+    def _reader(self, name: str) -> nn.Embedding:
+        if name not in self._readers:
+            with torch.no_grad():
+                self._readers[name] = reader(self.model, self, name, self.tensors[name])
+        return self._readers[name]
 
     def _is_per_row(self, value: Any) -> bool:
         return isinstance(value, Tensor) and value.dim() > 0 and len(value) == self.rows
@@ -71,11 +117,14 @@ class Call:
     def explained(self) -> tuple[str, ...]:
         """Names of the tensors whose elements are features.
 
-        Those of floating point; without any, the token ids ``input_ids``, or the only tensor there is.
+        Those whose features are known, else those of floating point; without any, the token ids ``input_ids``, or the
+        only tensor there is.
 
         Raises:
             DeepseekError: Nothing could be explained.
         """
+        if isinstance(self.features.groups, Mapping):
+            return tuple(self.features.groups)
         floating = tuple(name for name, tensor in self.tensors.items() if tensor.is_floating_point())
         if floating:
             return floating
@@ -89,6 +138,24 @@ class Call:
         )
 
 
+def _described(model: nn.Module, inputs: Any) -> Features:
+    """Return the inputs with what is known about their features, where the model is and, for frames, in its dtype."""
+    given = frame_features(inputs) if is_frame(inputs) else inputs
+    if not isinstance(given, Features):
+        return Features(given)
+    like = next((each for each in model.parameters() if each.is_floating_point()), torch.empty(0))
+    if isinstance(given.inputs, Tensor):
+        return dataclasses.replace(given, inputs=given.inputs.to(like if given.encode else like.device))
+    if isinstance(given.inputs, Mapping):
+        placed = {name: _on(like.device, value) for name, value in given.inputs.items()}
+        return dataclasses.replace(given, inputs=placed)
+    return given
+
+
+def _on(device: torch.device, value: Any) -> Any:
+    return value.to(device) if isinstance(value, Tensor) else value
+
+
 def _named(inputs: Any) -> dict[str, Any]:
     if isinstance(inputs, Tensor):
         return {SINGLE: inputs}
@@ -97,8 +164,8 @@ def _named(inputs: Any) -> dict[str, Any]:
     if isinstance(inputs, tuple):
         return {str(place): value for place, value in enumerate(inputs)}
     raise DeepseekError(
-        "`inputs` must be a tensor, a tuple of positional arguments or a dict of keyword arguments, "
-        f"not {type(inputs).__name__}."
+        "`inputs` must be a tensor, a tuple of positional arguments, a dict of keyword arguments or a pandas "
+        f"DataFrame, not {type(inputs).__name__}."
     )
 
 
@@ -163,4 +230,6 @@ def _values(output: Any) -> list[Any]:
         return list(output.values())
     if isinstance(output, (tuple, list)):
         return list(output)
+    if dataclasses.is_dataclass(output):
+        return [getattr(output, field.name) for field in dataclasses.fields(output)]
     return list(getattr(output, "__dict__", {}).values())

@@ -23,7 +23,7 @@ class ExpectedGradients:
     """The attributions of one row.
 
     Args:
-        game: The model, its inputs, which must be of floating point, and the background.
+        game: The model, its inputs, of floating point or token ids that it embeds, and the background.
         row: Which row of the inputs.
         steps: Points on the way from each background row.
 
@@ -52,7 +52,7 @@ class ExpectedGradients:
             points, starts = map(torch.tensor, zip(*pairs[first : first + MOST_ROWS], strict=True))
             for name, part in self._part(places[points], shares[points] / rows, starts).items():
                 total[name] = total[name] + part if name in total else part
-        self.values = self._game.players.gathered({name: part.cpu().numpy() for name, part in total.items()})
+        self.values = self._game.players.gathered({name: part.cpu().numpy() for name, part in total.items()}, self._row)
         self._game.evaluations += len(pairs)
         self.done = True
 
@@ -60,7 +60,9 @@ class ExpectedGradients:
         """Sum over some points: share x (input - start) x gradient, ``[*row shape, K]`` float64."""
         call, ways, moved = self._game.call, {}, {}
         for name, start in self._game.starts(self._row, starts).items():
-            ways[name] = call.tensors[name][self._row].detach() - start
+            own = call.points(name, call.tensors[name][self._row : self._row + 1].detach())
+            start = call.points(name, start)
+            ways[name] = own - start
             place = places.to(start.device, start.dtype).reshape(-1, *[1] * (start.dim() - 1))
             moved[name] = (start + place * ways[name]).requires_grad_()
         rows = torch.full((len(places),), self._row)
@@ -74,5 +76,6 @@ class ExpectedGradients:
         for index, (name, way) in enumerate(ways.items()):
             share = shares.to(way.device).reshape(-1, *[1] * (way.dim() - 1))
             parts = [(share * way.double() * own[index].double()).sum(0) for own in gradients]
-            result[name] = torch.stack(parts, -1)
+            embedded = way.dim() > call.tensors[name].dim()  # a token gets what all of its vector gets
+            result[name] = torch.stack(parts, -1).sum(-2) if embedded else torch.stack(parts, -1)
         return result

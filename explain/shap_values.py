@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from deepseek.errors import DeepseekError
-from deepseek.explain.attribution import Attribution
+from deepseek.explain.attribution import Arrays, Attribution
 from deepseek.explain.by_deeplift import NoRuleError, by_deeplift
 from deepseek.explain.call import Call, Inputs, evaluating
 from deepseek.explain.expected_gradients import ExpectedGradients
@@ -52,7 +52,7 @@ class Estimator(Protocol):
 def shap(
     model: nn.Module,
     inputs: Inputs,
-    background: Any,
+    background: Any = None,
     *,
     target: Target = None,
     method: Method = "auto",
@@ -68,13 +68,16 @@ def shap(
 
     Args:
         model: Any module; it is evaluated in evaluation mode, and left as it was.
-        inputs: What to explain: a tensor ``[B, ...]``, a tuple (positional arguments), or a dict (keyword arguments).
-        background: Rows that stand for absent features, as the inputs are: such as 100 training samples.
+        inputs: What to explain: a tensor ``[B, ...]``, a tuple (positional arguments), a dict (keyword arguments), a
+            frame of numbers, or what ``Table.features`` and ``words`` make.
+        background: Rows that stand for absent features, as the inputs are: such as 100 training samples. Texts made
+            by ``words`` bring their own.
         target: None for all outputs; an index, an index for each row, or a function of what the model returns.
         method: ``exact`` enumerates all coalitions; ``kernel`` (regression) and ``permutation`` sample them and tell
             their standard errors; for many features ``deeplift`` (on the traced graph) and ``expected_gradients``
             approximate with far fewer evaluations; ``auto`` chooses by the number of features and the budget.
-        groups: Whole numbers in the shape of a row: features of the same number count as one, -1 is always present.
+        groups: Whole numbers in the shape of a row, or of all rows where these differ: features of the same number
+            count as one, -1 is always present.
         max_evals: Largest number of rows that the model may compute for each row explained.
         progress: Whether a bar shows how far it is; an interruption returns what there is by then.
         seed: Of the sampling methods; the random numbers of torch and numpy are not touched.
@@ -193,15 +196,19 @@ def _exact(game: Game, max_evals: int | None, _seed: int) -> list[Any]:
 
 
 def _kernel(game: Game, max_evals: int | None, seed: int) -> list[Any]:
-    if game.players.count == 1:
-        return [Exact(game, row) for row in range(game.call.rows)]
-    return [Kernel(game, row, _coalitions(game, max_evals), seed) for row in range(game.call.rows)]
+    coalitions = _coalitions(game, max_evals)
+    return [
+        Kernel(game, row, coalitions, seed) if count > 1 else Exact(game, row)
+        for row, count in enumerate(game.players.counts)
+    ]
 
 
 def _permutation(game: Game, max_evals: int | None, seed: int) -> list[Any]:
-    if game.players.count == 1:
-        return [Exact(game, row) for row in range(game.call.rows)]
-    return [Permutation(game, row, _coalitions(game, max_evals), seed) for row in range(game.call.rows)]
+    coalitions = _coalitions(game, max_evals)
+    return [
+        Permutation(game, row, coalitions, seed) if count > 1 else Exact(game, row)
+        for row, count in enumerate(game.players.counts)
+    ]
 
 
 def _coalitions(game: Game, max_evals: int | None) -> int:
@@ -211,12 +218,6 @@ def _coalitions(game: Game, max_evals: int | None) -> int:
 
 
 def _expected_gradients(game: Game, max_evals: int | None, _seed: int) -> list[Any]:
-    for name in game.call.explained:
-        if not game.call.tensors[name].is_floating_point():
-            raise DeepseekError(
-                f"Expected gradients need floating-point inputs, and {name} holds {game.call.tensors[name].dtype}: use "
-                "a sampling method, such as method='permutation'."
-            )
     steps = STEPS if max_evals is None else min(STEPS, max_evals // game.background_rows - 2)
     return [ExpectedGradients(game, row, steps) for row in range(game.call.rows)]
 
@@ -241,22 +242,27 @@ def _attribution(game: Game, estimators: Sequence[Estimator]) -> Attribution:
     single = game.chooser.single
     nothing = np.full((game.players.count, game.chooser.count), np.nan)
 
-    def joined(parts: list[NDArray[np.float64] | None]) -> NDArray[np.float64]:
-        stacked = np.stack([nothing if part is None else part for part in parts])
-        return stacked[..., 0] if single else stacked
+    def shaped(parts: list[NDArray[np.float64] | None]) -> Arrays:
+        known = [nothing if part is None else part for part in parts]
+        return game.players.shaped([part[..., 0] for part in known] if single else known)
 
     ends = np.stack([game.ends(row) for row in range(game.call.rows)])
     ends = ends[..., 0] if single else ends
     exact = all(each.errors is None and each.values is not None for each in estimators)
+    errors = [
+        np.zeros_like(each.values) if each.errors is None and each.values is not None else each.errors
+        for each in estimators
+    ]
     return Attribution(
-        values_by_input=game.players.shaped(joined([each.values for each in estimators])),
+        values_by_input=shaped([each.values for each in estimators]),
         data_by_input=game.players.data(game.call),
         base_values=ends[:, 0],
         outputs=ends[:, 1],
         method="",
         target=game.chooser.description,
         background=game.background_text,
-        std_error_by_input=None if exact else game.players.shaped(joined([each.errors for each in estimators])),
+        std_error_by_input=None if exact else shaped(errors),
         groups=game.players.groups,
         evaluations=game.evaluations,
+        **game.players.labels,
     )

@@ -93,10 +93,11 @@ def _tokens(call: Call, tokenizer: Any, ids_name: str, mask_name: str) -> Tokens
     rows = ids.cpu().tolist()
     texts = tuple(tuple(map(str, tokenizer.convert_ids_to_tokens(row))) for row in rows)
     special = np.isin(np.array(rows), list(getattr(tokenizer, "all_special_ids", ())))
-    return Tokens(texts, special, real, _fill(tokenizer))
+    return Tokens(texts, special, real, fill_token(tokenizer))
 
 
-def _fill(tokenizer: Any) -> tuple[int, str] | None:
+def fill_token(tokenizer: Any) -> tuple[int, str] | None:
+    """Return id and text of the token that can stand for any other: the mask, unknown or padding token."""
     for kind in ("mask", "unk", "pad"):
         if getattr(tokenizer, f"{kind}_token_id", None) is not None:
             return int(getattr(tokenizer, f"{kind}_token_id")), str(getattr(tokenizer, f"{kind}_token"))

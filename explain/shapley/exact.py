@@ -35,7 +35,7 @@ class Exact:
 
     def advance(self) -> None:
         """Evaluate all coalitions."""
-        count = self._game.players.count
+        count = self._game.players.counts[self._row]
         numbers = np.arange(1 << count)
         coalitions = (numbers[:, None] >> np.arange(count) & 1).astype(bool)
         ends = self._game.ends(self._row)

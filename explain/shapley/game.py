@@ -10,8 +10,10 @@ from torch import Tensor
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.call import Call
+from deepseek.explain.features import Features
 from deepseek.explain.out_of_memory import is_out_of_memory
 from deepseek.explain.shapley.players import Players
+from deepseek.explain.tables import is_frame
 from deepseek.explain.target import Chooser
 
 TOLERANCE = 0.002
@@ -81,18 +83,21 @@ class Game:
     @property
     def background_text(self) -> str:
         """The background in words."""
+        known = self.call.features
+        if known.background is not None and _same(self.background, known.background):
+            return known.absent
         return f"{self.background_rows} background row{'s' * (self.background_rows != 1)}"
 
     def ends(self, row: int) -> NDArray[np.float64]:
         """Return the values of the empty and of the full coalition of one row, ``[2, K]``."""
         if row not in self._ends:
-            count = self.players.count
+            count = self.players.counts[row]
             self._ends[row] = self(row, np.array([[False] * count, [True] * count]))
         return self._ends[row]
 
     def starts(self, row: int, chosen: Tensor) -> dict[str, Tensor]:
         """Return the features of one row with everybody absent, taken from background rows ``[N]``."""
-        nobody = self.players.presence(torch.zeros(1, self.players.count, dtype=torch.bool))
+        nobody = self.players.presence(torch.zeros(1, self.players.count, dtype=torch.bool), row)
         return {
             name: torch.where(nobody[name].to(own.device), own[row].detach(), own_background[chosen.to(own.device)])
             for name, own_background in self.background.items()
@@ -101,7 +106,7 @@ class Game:
 
     def _evaluate(self, row: int, coalitions: Tensor) -> NDArray[np.float64]:
         replaced = {}
-        for name, present in self.players.presence(coalitions).items():
+        for name, present in self.players.presence(coalitions, row).items():
             background = self.background[name]
             own = self.call.tensors[name][row]
             mixed = torch.where(present[:, None].to(own.device), own, background)
@@ -119,12 +124,13 @@ def checked_background(call: Call, background: object) -> dict[str, Tensor]:
 
     Args:
         call: The model with its inputs.
-        background: A tensor or array ``[R, ...]``, or a mapping or tuple of them, as the inputs are.
+        background: A tensor or array ``[R, ...]``, or a mapping or tuple of them, as the inputs are; a frame; features;
+            None for what the inputs bring along.
 
     Raises:
         DeepseekError: A part is missing or does not fit.
     """
-    given = _by_name(call, background)
+    given = _by_name(call, _plain(call, background))
     rows: dict[str, Tensor] = {}
     for name in call.explained:
         own = call.tensors[name]
@@ -140,6 +146,29 @@ def checked_background(call: Call, background: object) -> dict[str, Tensor]:
     if len({len(tensor) for tensor in rows.values()}) > 1:
         raise DeepseekError("`background` must have the same number of rows for every input.")
     return rows
+
+
+def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return all(name in other and torch.equal(rows.cpu(), other[name].cpu()) for name, rows in one.items())
+
+
+def _plain(call: Call, background: object) -> object:
+    """Return a background as tensors: that of frames is encoded as the inputs were."""
+    known = call.features
+    if background is None and known.background is not None:
+        return known.background
+    if isinstance(background, Features):
+        if background.names != known.names:
+            raise DeepseekError(
+                f"`background` has the features {', '.join(background.names)}, and the inputs have "
+                f"{', '.join(known.names)}: make both by the same table."
+            )
+        return background.inputs
+    if is_frame(background):
+        if known.encode is None:
+            raise DeepseekError("`background` is a frame, and `inputs` are none: pass both as frames, or as tensors.")
+        return known.encode(background)
+    return background
 
 
 def _by_name(call: Call, background: object) -> dict[str, object]:

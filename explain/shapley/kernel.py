@@ -38,7 +38,7 @@ class Kernel:
     def __init__(self, game: Game, row: int, coalitions: int, seed: int) -> None:
         self._game = game
         self._row = row
-        count = game.players.count
+        count = game.players.counts[row]
         self._strata = [_Stratum(count, size, np.random.default_rng([seed, size])) for size in range(1, count // 2 + 1)]
         self._most_pairs = min((coalitions - 2) // 2, sum(stratum.pairs for stratum in self._strata))
         least = min(2 * count, self._most_pairs)
@@ -61,7 +61,7 @@ class Kernel:
         self.done = precise or not self._rounds
 
     def _solve(self) -> None:
-        count = self._game.players.count
+        count = self._game.players.counts[self._row]
         empty, full = self._game.ends(self._row)
         even = (full - empty) / count
         # Rows sum to zero: the regression is about how players differ from an even share.

@@ -37,7 +37,7 @@ class Permutation:
         self._game = game
         self._row = row
         self._random = np.random.default_rng(seed)
-        self._left = max(1, (coalitions - 2) // max(2 * (game.players.count - 1), 1))
+        self._left = max(1, (coalitions - 2) // max(2 * (game.players.counts[row] - 1), 1))
         self._pairs: list[NDArray[np.float64]] = []
         self.done = False
         self.values: NDArray[np.float64] | None = None
@@ -45,7 +45,7 @@ class Permutation:
 
     def advance(self) -> None:
         """Evaluate some more pairs of permutations."""
-        count = self._game.players.count
+        count = self._game.players.counts[self._row]
         fresh = min(self._left, max(1, AT_ONCE // (2 * count)))
         positions = [np.argsort(self._random.permutation(count)) for _ in range(fresh)]
         # Row i: the first i + 1 players of the order are present; its complement are the first ones of the reverse.

@@ -73,7 +73,7 @@ def test_groups_are_kept_and_drawn_over_the_picture(tmp_path):
     plain = made()
     grouped = replace(plain, values_by_input={"x": plain.values[:, :2]}, data_by_input={"x": data}, groups=groups)
     np.testing.assert_allclose(grouped.feature_data[0], [(0 + 1 + 3) / 3, (2 + 5) / 2])
-    image = grouped.plot(0).axes[1].images[0].get_array()
+    image = grouped.plot(0).axes[1].images[-1].get_array()
     first, second = grouped.values[0]
     np.testing.assert_allclose(image, [[first, first, second], [first, 0, second]])
     again = Attribution.load(grouped.save(tmp_path / "grouped"))
