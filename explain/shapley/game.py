@@ -20,7 +20,7 @@ TOLERANCE = 0.002
 """Sampling ends when every standard error is below this share of the largest value of its output."""
 
 BATCH_BYTES = 64 << 20
-MOST_ROWS = 8192
+MOST_ROWS = 2048
 """Rows of the model's input that are evaluated at once: as many as these allow, fewer where memory ends."""
 
 

@@ -2,7 +2,8 @@
 
 A coalition and its complement are drawn together (what interactions of even order contribute cancels), without
 replacement within each size, every size about equally often. The regression is projected onto what the values must add
-up to, and its residuals give the standard errors.
+up to, and its residuals give the standard errors. What it leaves over is smoothed; the errors are those before that, so
+rather too large.
 
 Source: Covert and Lee, "Improving KernelSHAP", AISTATS 2021 (pairs, constraint, errors); Musco and Witter, "Provably
 accurate Shapley value estimation via leverage score sampling", ICLR 2025 (sizes, no replacement).
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepseek.explain.shapley.game import TOLERANCE, Game
+from deepseek.explain.shapley.smoothing import correction
 
 ENUMERATED = 20_000
 """Sizes with no more coalitions than this are shuffled as a whole; of larger ones, coalitions are drawn one by one."""
@@ -80,6 +82,9 @@ class Kernel:
         inverse = np.linalg.pinv(normal, hermitian=True)
         slopes = inverse @ right
         self.values = even + slopes - slopes.mean(0)
+        if any(stratum.drawn < stratum.pairs for stratum in self._strata):
+            left_over = np.concatenate([2 * (target - centred @ slopes) for _, centred, target, _ in rows])
+            self.values += correction(np.concatenate([coalitions for _, coalitions, _ in parts]), left_over)
         self.errors = np.sqrt(self._variance(rows, slopes, inverse))
 
     def _variance(
