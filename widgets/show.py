@@ -10,7 +10,7 @@ from deepseek.widgets import control_comm
 from deepseek.widgets.feed import GROWING
 from deepseek.widgets.history import History
 from deepseek.widgets.live import LiveWidget
-from deepseek.widgets.shell import notebook_shell
+from deepseek.widgets.shell import display_bundle, has_front_end, notebook_shell
 from deepseek.widgets.static_picture import static_html, static_text
 
 log = logging.getLogger("deepseek")
@@ -37,9 +37,9 @@ def show(recording: Recording) -> LiveWidget | None:
         sys.stdout.write(static_text(recording) + "\n")
         return None
     control_comm.register(shell)
-    widget = LiveWidget(recording) if _has_front_end(shell) else None
+    widget = LiveWidget(recording) if has_front_end(shell) else None
     if widget is not None:
-        _display(widget.mimebundle())
+        display_bundle(widget.mimebundle())
     StaticPicture(recording, widget).attach(shell)
     return widget
 
@@ -62,7 +62,7 @@ class StaticPicture:
     def attach(self, shell: Any) -> None:
         """Show the output and follow the shell's cells."""
         self._shell = shell
-        self._handle = _display(self._bundle(), display_id=True)
+        self._handle = display_bundle(self._bundle(), display_id=True)
         shell.events.register("post_run_cell", self._after_cell)
 
     def _after_cell(self, _result: Any) -> None:
@@ -95,18 +95,3 @@ class StaticPicture:
         if self._widget is not None:
             html = f'<div data-deepseek-static="{self._widget.key}">{html}<p>{SAVED_NOTE}</p></div>'
         return {"text/html": html, "text/plain": text}
-
-
-def _display(bundle: dict[str, Any], **options: Any) -> Any:
-    from IPython.display import display
-
-    return display(bundle, raw=True, **options)
-
-
-def _has_front_end(shell: Any) -> bool:
-    """Whether a browser asked for this cell: it names the cell, while nbclient and papermill send nothing along.
-
-    Without a browser a widget would only swell the executed notebook by its state.
-    """
-    parent = shell.kernel.get_parent()
-    return bool(parent and parent.get("metadata"))

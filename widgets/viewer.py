@@ -1,5 +1,6 @@
 """How recordings are shown; the inspector is handed one, because it must not know the widgets."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from deepseek.widgets.shell import notebook_shell
 if TYPE_CHECKING:
     from deepseek.inspector.comparison import Comparison
     from deepseek.inspector.recording import Recording
+    from deepseek.widgets.explaining.message import Explanation
+    from deepseek.widgets.explaining.widget import ExplanationWidget
     from deepseek.widgets.live import LiveWidget
 
 
@@ -45,6 +48,18 @@ class Viewer:
         from deepseek.widgets.report import write_report
 
         return write_report(recording, path)
+
+    def explanation_widget(self, explanation: "Explanation") -> "ExplanationWidget":
+        """Return the widget of an attribution or of attention maps."""
+        from deepseek.widgets.explaining.widget import ExplanationWidget
+
+        return ExplanationWidget(explanation)
+
+    def explanation_report(self, explanation: "Explanation", path: str | os.PathLike[str]) -> Path:
+        """Write ``explanation`` to ``path`` as one self-contained HTML file and return that path."""
+        from deepseek.widgets.explaining.page import write_explanation
+
+        return write_explanation(explanation, path)
 
     def compared_bundle(self, comparison: "Comparison") -> dict[str, Any]:
         """Return the static picture of ``comparison`` by MIME type, as a notebook's output holds it."""

@@ -12,6 +12,7 @@ from deepseek.explain.attention.one_map import AttentionMap
 from deepseek.explain.attention.selection import LIMIT_BYTES
 from deepseek.explain.attention.tokens import UNKNOWN, Tokens
 from deepseek.explain.call import Call
+from deepseek.showing import viewer
 from deepseek.text import printable
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from deepseek.explain.attention.scores import TokenScores
     from deepseek.explain.target import Target
+    from deepseek.showing import ExplanationWidget
 
 ORDERS = 20
 """Random orders that a derived map is compared with."""
@@ -159,6 +161,16 @@ class AttentionMaps(Sequence[AttentionMap]):
             return grid(self, row)
         each = self[-1 if at is None else at]
         return one_head(self, each, each.heads[0] if head is None else head, row)
+
+    def widget(self) -> "ExplanationWidget":
+        """Return the interactive view: a grid of all heads, one head in detail, and what one token looks at.
+
+        It holds all that it shows (3.5 million weights at most, it says what was left out), and needs no Jupyter kernel.
+
+        Raises:
+            DeepseekError: One row alone has more weights: select layers, heads or tokens.
+        """
+        return viewer().explanation_widget(self)
 
     def average(self, at: int | str = -1, *, target: "Target" = None, orders: int = ORDERS) -> "TokenScores":
         """Return how much each token is looked at in one map, as the mean over its heads and queries.

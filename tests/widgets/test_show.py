@@ -75,7 +75,7 @@ def test_a_browser_gets_the_widget_and_below_it_the_picture_that_it_hides(monkey
     shell, outputs = Shell(), []
     monkeypatch.setattr("deepseek.widgets.show.notebook_shell", lambda: shell)
     monkeypatch.setattr(
-        "deepseek.widgets.show._display", lambda bundle, **_: outputs.append(Output(bundle)) or outputs[-1]
+        "deepseek.widgets.show.display_bundle", lambda bundle, **_: outputs.append(Output(bundle)) or outputs[-1]
     )
     recording = SyntheticRecording(blocks=2)
     widget = show(recording)
@@ -99,7 +99,7 @@ def test_a_plain_script_gets_one_line(capsys):
 def test_a_broken_picture_is_reported_once_and_leaves_the_cells_alone(monkeypatch, caplog):
     shell = Shell()
     monkeypatch.setattr("deepseek.widgets.show.notebook_shell", lambda: shell)
-    monkeypatch.setattr("deepseek.widgets.show._display", lambda bundle, **_: Output(bundle))
+    monkeypatch.setattr("deepseek.widgets.show.display_bundle", lambda bundle, **_: Output(bundle))
     recording = SyntheticRecording(blocks=1)
     show(recording)
     recording.advance(3)

@@ -8,4 +8,6 @@ const scripts = { ...common, banner: notice };
 
 await build({ ...scripts, entryPoints: ["src/widget.ts"], format: "esm", outfile: "../static/widget.js" });
 await build({ ...scripts, entryPoints: ["src/report.ts"], format: "iife", outfile: "../static/report.js" });
+await build({ ...common, entryPoints: ["src/explanation_widget.ts"], format: "esm", outfile: "../static/explanation.js" });
+await build({ ...common, entryPoints: ["src/explanation_alone.ts"], format: "iife", outfile: "../static/explanation_page.js" });
 await build({ ...common, entryPoints: ["src/widget.css"], outfile: "../static/widget.css" });

@@ -8,8 +8,9 @@ import { compile } from "json-schema-to-typescript";
 
 /** By schema: the module of the Python types, and what the browser checks. */
 const SCHEMAS = {
-  messages: { python: "message_types", checked: ["Setup", "Snapshot", "Increment", "Graph", "Detail"] },
+  messages: { python: "message_types", checked: ["Setup", "Charts", "Snapshot", "Increment", "Graph", "Detail", "End"] },
   requests: { python: "request_types", checked: ["SessionsReply", "Answer"] },
+  explanations: { python: "explanation_types", checked: ["AttributionMessage", "AttentionMessage", "Choices", "Progress"] },
 };
 
 mkdirSync("src/generated", { recursive: true });

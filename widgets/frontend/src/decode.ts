@@ -1,25 +1,31 @@
 // Takes the payload of a message apart into the arrays that the message names.
+import type { ArrayInfo as Bytes } from "./generated/explanations";
 import type { ArrayInfo } from "./generated/messages";
 
 export interface Matrix {
   rows: number;
   columns: number;
-  values: Float32Array | Int32Array;
+  values: Float32Array | Int32Array | Uint8Array;
 }
 
-export function decodeArrays(infos: readonly ArrayInfo[], payload: DataView): Map<string, Matrix> {
+export function decodeArrays(infos: readonly (ArrayInfo | Bytes)[], payload: DataView): Map<string, Matrix> {
   const arrays = new Map<string, Matrix>();
   let offset = 0;
   for (const { name, dtype, shape } of infos) {
     const [rows, columns] = shape.length === 2 ? [shape[0]!, shape[1]!] : [1, shape[0]!];
-    const end = offset + 4 * rows * columns;
+    const end = offset + (dtype === "uint8" ? 1 : 4) * rows * columns;
     if (end > payload.byteLength) throw new Error(`array ${name} needs ${end} bytes, got ${payload.byteLength}`);
     const bytes = payload.buffer.slice(payload.byteOffset + offset, payload.byteOffset + end);
-    arrays.set(name, { rows, columns, values: dtype === "int32" ? new Int32Array(bytes) : new Float32Array(bytes) });
+    arrays.set(name, { rows, columns, values: typed(dtype, bytes) });
     offset = end;
   }
   if (offset !== payload.byteLength) throw new Error(`${payload.byteLength - offset} bytes of the payload have no name`);
   return arrays;
+}
+
+function typed(dtype: Bytes["dtype"], bytes: ArrayBufferLike): Matrix["values"] {
+  if (dtype === "uint8") return new Uint8Array(bytes);
+  return dtype === "int32" ? new Int32Array(bytes) : new Float32Array(bytes);
 }
 
 /**

@@ -1,8 +1,8 @@
-// Generated from messages.schema.json by "npm run generate"; schema sha256: 6aebb2e790bf63510bb2e952ee3a8e2c243c7fe874cddb7b2ba400f77e288c18
+// Generated from messages.schema.json by "npm run generate"; schema sha256: fb28b1fe7720a011994ea626c8b949331cc2790caee6a817fd0a043cb467d513
 /**
  * Everything that travels from Python to the browser. Arrays follow as one binary payload.
  */
-export type Message = Setup | Snapshot | Increment | Graph | Detail;
+export type Message = Setup | Charts | Snapshot | Increment | Graph | Detail | End;
 export type Name = string;
 export type SessionKey = string;
 export type Text = string;
@@ -23,10 +23,6 @@ export interface Setup {
    * @maxItems 16
    */
   metrics: MetricInfo[];
-  /**
-   * @maxItems 32
-   */
-  documents: Chart[];
 }
 export interface Fact {
   name: Name;
@@ -38,6 +34,16 @@ export interface MetricInfo {
   scale: "log" | "linear";
   worst: "max" | "min";
   description: Text;
+}
+/**
+ * Sent once, after the first figures; the payload is BokehJS where the page has none yet.
+ */
+export interface Charts {
+  type: "charts";
+  /**
+   * @maxItems 32
+   */
+  documents: Chart[];
 }
 /**
  * A Bokeh document as made by bokeh.embed.json_item.
@@ -251,4 +257,11 @@ export interface PictureInfo {
   kind: "filters" | "heads" | "matrix";
   tensor: Name;
   caption: Text;
+}
+/**
+ * The last message of a stream.
+ */
+export interface End {
+  type: "end";
+  reason: Text;
 }

@@ -1,9 +1,9 @@
-// Generated from requests.schema.json by "npm run generate"; schema sha256: 86c83df354ef8b564052267a5c81265d81d8ad6df56b1cb9168a602fd494dc29
+// Generated from requests.schema.json by "npm run generate"; schema sha256: 9fd863551aaacb1a7b49de81b01610fc12eef9995ff3be3181620a60826c2f39
 /**
  * Everything that travels over the control comm: requests of the browser and the replies to them.
  */
 export type ControlMessage =
-  SessionsRequest | CommandRequest | FollowRequest | UnfollowRequest | SessionsReply | Answer;
+  SessionsRequest | CommandRequest | FollowRequest | UnfollowRequest | SeenRequest | SessionsReply | Answer;
 export type Id = number;
 export type Key = string;
 export type Command = Plain | SetFactor | SetValue | SetClip | BreakOn | WatchCloser | AskDetail;
@@ -62,7 +62,7 @@ export interface FollowRequest {
   session: Key;
   stream: Key;
   /**
-   * Whether BokehJS shall come with the setup message.
+   * Whether BokehJS shall come with the charts.
    */
   bokeh?: boolean;
 }
@@ -73,6 +73,15 @@ export interface UnfollowRequest {
   type: "unfollow";
   id: Id;
   stream: Key;
+}
+/**
+ * Tells whether the page sees a view: what no page sees is told nothing new.
+ */
+export interface SeenRequest {
+  type: "seen";
+  id: Id;
+  view: Key;
+  sees: boolean;
 }
 export interface SessionsReply {
   type: "sessions";

@@ -1,11 +1,19 @@
-// Generated from messages.schema.json by "npm run generate"; schema sha256: 6aebb2e790bf63510bb2e952ee3a8e2c243c7fe874cddb7b2ba400f77e288c18
-// Generated from requests.schema.json by "npm run generate"; schema sha256: 86c83df354ef8b564052267a5c81265d81d8ad6df56b1cb9168a602fd494dc29
-import type { Detail, Graph, Increment, Setup, Snapshot } from "./messages";
+// Generated from messages.schema.json by "npm run generate"; schema sha256: fb28b1fe7720a011994ea626c8b949331cc2790caee6a817fd0a043cb467d513
+// Generated from requests.schema.json by "npm run generate"; schema sha256: 9fd863551aaacb1a7b49de81b01610fc12eef9995ff3be3181620a60826c2f39
+// Generated from explanations.schema.json by "npm run generate"; schema sha256: 071693947e9173b5780c3671d4933c75d29ef22d5b36301557d54a0f5db36952
+import type { Charts, Detail, End, Graph, Increment, Setup, Snapshot } from "./messages";
 import type { Answer, SessionsReply } from "./requests";
+import type { AttentionMessage, AttributionMessage, Choices, Progress } from "./explanations";
 export function isSetup(message: unknown): message is Setup;
+export function isCharts(message: unknown): message is Charts;
 export function isSnapshot(message: unknown): message is Snapshot;
 export function isIncrement(message: unknown): message is Increment;
 export function isGraph(message: unknown): message is Graph;
 export function isDetail(message: unknown): message is Detail;
+export function isEnd(message: unknown): message is End;
 export function isSessionsReply(message: unknown): message is SessionsReply;
 export function isAnswer(message: unknown): message is Answer;
+export function isAttributionMessage(message: unknown): message is AttributionMessage;
+export function isAttentionMessage(message: unknown): message is AttentionMessage;
+export function isChoices(message: unknown): message is Choices;
+export function isProgress(message: unknown): message is Progress;

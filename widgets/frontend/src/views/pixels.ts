@@ -22,3 +22,15 @@ export function paint(canvas: HTMLCanvasElement, rows: number, columns: number, 
   }
   context.putImageData(image, 0, 0);
 }
+
+const STOPS = 5;
+
+/** The colour scale of the style sheet, as 256 colours. */
+export function scaleColours(root: Element): number[][] {
+  const stops = Array.from({ length: STOPS }, (_, stop) => colourOf(root, `--ds-scale-${stop}`));
+  return Array.from({ length: 256 }, (_, index) => {
+    const place = (index / 255) * (STOPS - 1);
+    const from = Math.min(STOPS - 2, Math.floor(place));
+    return stops[from]!.map((part, channel) => part + (stops[from + 1]![channel]! - part) * (place - from));
+  });
+}

@@ -12,7 +12,7 @@ export interface Numbers {
 /** A table of so many rows can be read; of the others it is said how many there are. */
 const MOST_ROWS = 200;
 
-export function tableTwin(host: Host, label: string, testid: string) {
+export function tableTwin(host: Pick<Host, "select">, label: string, testid: string) {
   const heads = h("tr");
   const body = h("tbody");
   const more = h("p", { class: "ds-hint", hidden: true });
