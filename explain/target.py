@@ -77,7 +77,8 @@ class Chooser:
             raise DeepseekError(
                 f"`target` must give a tensor of shape [B] or [B, K] for the {self._rows} rows, not {shape}."
             )
-        return (lambda out, _rows: target(out)), getattr(target, "__name__", "function"), made.dim() == 1
+        name = getattr(target, "__name__", "<")
+        return (lambda out, _rows: target(out)), "a function" if name.startswith("<") else name, made.dim() == 1
 
     def _index(self, index: tuple[int, ...], tensor: Tensor) -> tuple[Callable[[Any, Tensor], Tensor], str, bool]:
         sizes = tuple(tensor.shape[1:])
