@@ -25,7 +25,7 @@ MAX_PASSES = 64
 _COLD = 2.0
 """What code at the end of a step costs, relative to the time inside it: it finds the caches cold and leaves them so."""
 
-_PLANNED = 0.75
+_PLANNED = 0.6
 """Share of the budget that is planned with; the rest is for what cannot be measured from inside."""
 
 _NOTHING: frozenset[Group] = frozenset()

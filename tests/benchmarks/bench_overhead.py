@@ -24,7 +24,7 @@ Watch = Callable[[nn.Module, torch.optim.Optimizer, Path], "contextlib.AbstractC
 
 _WITHOUT_UNITS = [kind for kind in WATCHED_KINDS if kind != "unit"]
 
-MODELS = {"gpt_6x256_8x128_tokens": (gpt, 2, 30), "resnet18_32x3x32x32": (resnet, 2, 30), "mlp_20x64": (mlp, 30, 20)}
+MODELS = {"gpt_6x256_8x128_tokens": (gpt, 2, 60), "resnet18_32x3x32x32": (resnet, 2, 30), "mlp_20x64": (mlp, 30, 20)}
 """Model, steps per block, rounds."""
 
 

@@ -1,24 +1,27 @@
 """What watching costs over windows of 50 steps: with the default budget, and attached without watching.
 
-The contestants take turns every few steps within each window, so that whatever slows the machine slows them all. Each
-has a copy of the model of its own, and where a copy lies in memory makes a few percent: so all run bare for a while
-before the sessions begin and after they end, and a copy's time is related to its own bare time. A second bare model is
-the control: its ratios show what is noise, and as independent noise adds in squares, its share is taken out of the
-95th percentile (the raw one is reported as well). The CPU time of the session's worker, which may fall into another
-contestant's turn, is added to the session's own; it wakes as many times a step as it would if nobody else trained.
+The contestants are states of one and the same copy of a model, as another copy's place in memory alone makes a few
+percent. They take turns every few steps within each window, so that whatever slows the machine slows them all. A second
+bare contestant is the control: its ratios show what is noise, and as independent noise adds in squares, its share is
+taken out of the 95th percentile (the raw one is reported as well).
+
+Attached without watching is compared with no session at all; watching with attached, because a session must live on to
+keep its account of steps. The CPU time of the session's worker, which may fall into another contestant's turn, is added
+to the session's own; it wakes as many times a step as it would if nobody else trained.
 """
 
 import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
 import torch
 from bench_models import gpt, lstm, mlp, resnet
-from contestants import BARE, Copy, places, take_turns
+from contestants import BARE, Copy, Times, take_turns
 
 import deepseek
 from deepseek.inspector import worker
@@ -29,87 +32,99 @@ CHUNK = 5
 """Steps of one turn."""
 
 MODELS = {
-    "gpt_6x256_8x128_tokens": (gpt, 32, None),
-    "resnet18_32x3x32x32": (resnet, 24, None),
-    "lstm_2x128_64x32": (lstm, 80, 1),
-    "mlp_20x64": (mlp, 400, 1),
+    "gpt_6x256_8x128_tokens": (gpt, 60, None),
+    "resnet18_32x3x32x32": (resnet, 45, None),
+    "lstm_2x128_64x32": (lstm, 200, 1),
+    "mlp_20x64": (mlp, 600, 1),
 }
-"""Model, turns of each contestant (half as many bare ones come before and after) and threads, None for all. On two, the
+"""Model, turns of each contestant and threads, None for all. On two, the
 small models wait for each other's threads so often that windows of bare steps differ by a third."""
 
-CONTROL = "control: bare as well"
+SETTLING_S = 0.1
+"""After a session came or went; what opening it costs is no cost of being attached."""
 
-CONTESTANTS = {
-    BARE: None,
-    CONTROL: None,
-    "deepseek budget=0.05": True,
-    "deepseek attached, not watching": False,
-}
-"""Whether a session watches; None without a session."""
+CONTROL = "control: not watching either"
+WATCHING = "deepseek budget=0.05"
+ATTACHED_CONTROL = "control: no session either"
+ATTACHED = "deepseek attached, not watching"
 
 
 def run() -> dict[str, Any]:
     """Measure every model."""
-    pace = worker.PACE_S
-    worker.PACE_S = pace * len(CONTESTANTS)
-    try:
-        return {name: _measure(*arguments) for name, arguments in MODELS.items()}
-    finally:
-        worker.PACE_S = pace
+    return {name: _measure(*arguments) for name, arguments in MODELS.items()}
 
 
 def _measure(make: Callable[[], Any], turns: int, threads: int | None) -> dict[str, Any]:
     torch.set_num_threads(threads or os.cpu_count() or 1)
-    copies = {name: _Copy(make, watching) for name, watching in CONTESTANTS.items()}
-    chunks = {name: copy.chunk for name, copy in copies.items()}
-    before = take_turns(chunks, turns // 4)
     with tempfile.TemporaryDirectory() as folder:
-        for copy in copies.values():
-            copy.attach(Path(folder))
-        times = take_turns(chunks, turns)
-        for copy in copies.values():
-            copy.close()
-    after = take_turns(chunks, turns // 4)
-    place = places({name: before[name] + after[name] for name in copies})
-    windows = {name: _windows(measured) for name, measured in times.items()}
-    ratios = {
-        name: [a / b / place[name] for a, b in zip(windows[name], windows[BARE], strict=True)] for name in CONTESTANTS
-    }
-    result = {name: _statistics(ratios[name], ratios[CONTROL]) for name in CONTESTANTS if name != BARE}
-    step_ms = round(median(times[BARE]) / CHUNK * 1e3, 3)
-    return {"bare_step_ms": step_ms, "threads": torch.get_num_threads()} | result
+        copy = _Copy(make, Path(folder))
+        attached = copy.attached_in_turns(turns)
+        watched = copy.watched_in_turns(turns)
+    step_ms = median(attached[BARE]) / CHUNK * 1e3
+    result = _compared(watched, CONTROL, WATCHING) | _compared(attached, ATTACHED_CONTROL, ATTACHED)
+    return {"bare_step_ms": round(step_ms, 3), "threads": torch.get_num_threads()} | result
 
 
 class _Copy(Copy):
-    """A copy that a session may watch."""
+    """A model that a session may watch."""
 
-    def __init__(self, make: Callable[[], Any], watching: bool | None) -> None:
+    def __init__(self, make: Callable[[], Any], folder: Path) -> None:
         super().__init__(make)
-        self._watching = watching
-        self._session: Any = None
-        self._worker_ns = 0
+        self._folder = folder
 
-    def attach(self, folder: Path) -> None:
-        """Begin the session, if there is to be one."""
-        if self._watching is not None:
-            self._session = deepseek.inspect(self.model, self.optimizer, run=folder / f"{time.time_ns()}.dsrun")
-            self._session.watching = self._watching
-            self._worker_ns = 0
+    def watched_in_turns(self, turns: int) -> Times:
+        """Seconds of every turn, with one session that watches in its own turns only."""
+        pace, worker.PACE_S = worker.PACE_S, worker.PACE_S * 3
+        try:
+            with self._session() as session:
+                used_ns = [session._worker.cpu_ns]
 
-    def close(self) -> None:
-        """End the session."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+                def turn(watching: bool) -> float:
+                    session.watching = watching
+                    elapsed = self._chunk()
+                    if not watching:
+                        return elapsed
+                    before, used_ns[0] = used_ns[0], session._worker.cpu_ns
+                    return elapsed + (used_ns[0] - before) / 1e9
 
-    def chunk(self) -> float:
-        """Seconds of CHUNK steps, and of the worker since the chunk before."""
+                states = {BARE: False, CONTROL: False, WATCHING: True}
+                return take_turns({name: partial(turn, watching) for name, watching in states.items()}, turns)
+        finally:
+            worker.PACE_S = pace
+
+    def attached_in_turns(self, turns: int) -> Times:
+        """Seconds of every turn, with a session that comes and goes and never watches."""
+
+        def bare() -> float:
+            time.sleep(SETTLING_S)
+            self.step()
+            return self._chunk()
+
+        def attached() -> float:
+            with self._session() as session:
+                session.watching = False
+                session.flush()
+                return bare()
+
+        return take_turns({BARE: bare, ATTACHED_CONTROL: bare, ATTACHED: attached}, turns)
+
+    def _session(self) -> deepseek.Session:
+        return deepseek.inspect(self.model, self.optimizer, run=self._folder / f"{time.time_ns()}.dsrun")
+
+    def _chunk(self) -> float:
         started = time.perf_counter()
         for _ in range(CHUNK):
             self.step()
-        elapsed = time.perf_counter() - started
-        before, self._worker_ns = self._worker_ns, self._session._worker.cpu_ns if self._session else 0
-        return elapsed + max(self._worker_ns - before, 0) / 1e9
+        return time.perf_counter() - started
+
+
+def _compared(times: Times, control: str, contestant: str) -> dict[str, Any]:
+    noise = _ratios(times, control)
+    return {name: _statistics(_ratios(times, name), noise) for name in (control, contestant)}
+
+
+def _ratios(times: Times, name: str) -> list[float]:
+    return [a / b for a, b in zip(_windows(times[name]), _windows(times[BARE]), strict=True)]
 
 
 def _windows(times: list[float]) -> list[float]:

@@ -30,17 +30,6 @@ def test_training_is_bit_equal_with_and_without_a_session(cell, ranks):
     assert differences(cell, ranks) == []
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
-        pytest.param(cell, id=f"{cell.model}-{cell.mode}", marks=[] if place % 8 == 0 else [pytest.mark.slow])
-        for place, cell in enumerate(cell for cell in CELLS if MODES[cell.mode].ranks == 1)
-    ],
-)
-def test_training_is_bit_equal_while_layers_are_looked_at_closely(cell, ranks):
-    assert differences(cell._replace(watches=("layers closely",)), ranks) == []
-
-
 @pytest.mark.slow
 def test_a_process_that_dies_is_named_and_replaced(ranks):
     assert ranks.first_difference("MLP", "DDP", "every step") is None

@@ -11,7 +11,12 @@ from certify.trial import WATCHES, Mode, first_difference
 MODES: dict[str, Mode] = modes.MODES | distributed.MODES
 """Every mode by its name."""
 
-ROTATION = (("every step",), ("every step", "every third step"), ("every step",), ("every step", "default budget"))
+ROTATION = (
+    ("every step", "layers closely"),
+    ("every step", "every third step"),
+    ("every step",),
+    ("every step", "default budget"),
+)
 
 
 class Cell(NamedTuple):

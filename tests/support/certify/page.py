@@ -31,9 +31,9 @@ it with `deepseek.inspect`. `=` says that both trainings agree **to the last bit
 
 `≠` says that something differed; `-` that torch does not allow the mode for this model, that the mode does not apply to
 it, or that the cell is left out because compiling and distributed training take long. Every cell is watched with
-`every=1` and all kinds of tensors; every fourth one also with `every=3`, every fourth with the default budget, and one
-column with two sessions at once. The models are small, so that all of it takes minutes. Batches are drawn anew in each
-step, so that a single stolen random number shows.
+`every=1` and all kinds of tensors; every fourth one also with `every=3`, every fourth with the default budget, every
+fourth while layers are looked at closely, and one column with two sessions at once. The models are small, so that all
+of it takes minutes. Batches are drawn anew in each step, so that a single stolen random number shows.
 
 To repeat it: `make certify` runs all of it and writes this page; `make test` runs a third.
 """
