@@ -51,13 +51,13 @@ def deeplift(
     with torch.no_grad(), evaluating(call.model):
         references = _checked(call, background)
         work = Work(call, references, chooser.count, advance or (lambda _pairs: None))
-        for rows, program in _programs(call, references, chooser):
+        for rows, program in programs(call, references, chooser):
             work.explain(program, rows, memory_bytes)
         work.compare(chooser)
         return work.result()
 
 
-def _programs(call: Call, background: Tensors, chooser: Chooser) -> Iterator[tuple[Tensor, Program]]:
+def programs(call: Call, background: Tensors, chooser: Chooser) -> Iterator[tuple[Tensor, Program]]:
     """Follow the model once; or, where it looks at the numbers in the other inputs, once for rows alike in these."""
     rows = torch.arange(call.rows)
     others = {name: tensor for name, tensor in call.tensors.items() if name not in background}

@@ -129,18 +129,18 @@ class Program:
 
     def _add(self, node: fx.Node, inputs: tuple[fx.Node, ...]) -> None:
         operation = Operation(node, inputs)
-        self.operations.append((operation, _item if node.target is operator.getitem else rule_for(operation)))
+        self.operations.append((operation, item if node.target is operator.getitem else rule_for(operation)))
 
     def _needed(self) -> list[str]:
         nodes = [self._output, *(self._placeholders[name] for name in self._explained)]
         for operation, rule in self.operations:
-            if rule is not _item:
+            if rule is not item:
                 omitted = operation.inputs if rule is straight else ()
                 nodes += [node for node in operation.node.all_input_nodes if node not in omitted]
         return list(dict.fromkeys(node.name for node in nodes if node.name not in self.constants))
 
 
-def _item(operation: Operation, _pair: Pair, cotangent: Any) -> list[tuple[fx.Node, Any]]:
+def item(operation: Operation, _pair: Pair, cotangent: Any) -> list[tuple[fx.Node, Any]]:
     """Rule of taking one output of several."""
     (parent,) = operation.inputs
     passed = [None] * len(parent.meta["example"])

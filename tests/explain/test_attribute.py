@@ -7,6 +7,7 @@ from torch import nn
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.attribute import attribute
+from deepseek.explain.shap_values import shap
 
 pytest.importorskip("captum")
 
@@ -88,10 +89,71 @@ def test_layers_get_attributions_that_add_up():
         ({"layer": "1", "method": "feature_ablation"}, "layer"),
         ({"baseline": torch.zeros(2, 5)}, "baseline"),
         ({"baseline": torch.zeros(1, 4)}, "background"),
-        ({"inputs": torch.ones(3, 5, dtype=torch.long)}, "floating-point"),
+        ({"inputs": torch.ones(3, 5, dtype=torch.long)}, "whole numbers"),
+        ({"inputs": torch.ones(3, 5, dtype=torch.long), "method": "feature_ablation"}, "floating-point"),
     ],
 )
 def test_what_does_not_fit_is_refused(options, match):
     options = {"inputs": torch.randn(3, 5).double(), **options}
     with pytest.raises(DeepseekError, match=match):
         attribute(tanh_net(), options.pop("inputs"), **options)
+
+
+def conv_net(*layers):
+    return nn.Sequential(nn.Unflatten(1, (1, 9)), nn.Conv1d(1, 4, 3), *layers, nn.Flatten(), nn.LazyLinear(2)).double()
+
+
+class Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(9, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.first(x)))
+
+
+class Reused(Functional):
+    def __init__(self):
+        super().__init__()
+        self.relu = nn.ReLU()
+
+    def forward(self, x):
+        return self.last(self.relu(1 - self.relu(self.first(x))))
+
+
+def test_captums_deeplift_is_used_where_it_is_right():
+    model = nn.Sequential(nn.Linear(9, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+    inputs, baseline = torch.randn(4, 9).double(), torch.randn(1, 9).double()
+    found = attribute(model.double(), inputs, method="deep_lift", baseline=baseline)
+    ours = shap(model, inputs, baseline, method="deeplift", progress=False)
+    np.testing.assert_allclose(found.values, ours.values, atol=1e-8)
+    assert found.relative_gap < 1e-8
+    assert not found.notes
+    assert not any(module._forward_hooks or module._backward_hooks for module in model.modules())
+
+
+def test_captums_deeplift_takes_pools_whose_windows_do_not_overlap():
+    model = conv_net(nn.ReLU(), nn.MaxPool1d(2))
+    inputs, baseline = torch.randn(3, 9).double(), torch.zeros(1, 9).double()
+    model(inputs)
+    assert attribute(model, inputs, method="deep_lift", baseline=baseline, target=1).relative_gap < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (nn.Sequential(nn.Linear(9, 3), nn.Softmax(1)), "softmax"),
+        (conv_net(nn.ReLU(), nn.MaxPool1d(3, 2)), "overlap"),
+        (conv_net(nn.ReLU(inplace=True)), "in place"),
+        (Functional(), "no rule for aten.relu"),
+        (Reused(), "more than once"),
+        (nn.Sequential(nn.Linear(9, 8), nn.GELU(), nn.Linear(8, 2)), "no rule for aten.gelu in module `1`"),
+        (nn.Sequential(nn.Linear(9, 8), nn.LayerNorm(8), nn.Linear(8, 2)), "no rule for"),
+    ],
+)
+def test_captums_deeplift_is_refused_where_it_is_wrong(model, reason):
+    inputs = torch.randn(3, 9).double()
+    model.double()(inputs)
+    with pytest.raises(DeepseekError, match=reason) as caught:
+        attribute(model, inputs, method="deep_lift", target=0)
+    assert "method='deeplift'" in str(caught.value)

@@ -1,5 +1,7 @@
 """Faithfulness: what ranks features as the model uses them is told from what does not."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from sklearn.datasets import load_breast_cancer
 from torch import nn
 
 from deepseek.errors import DeepseekError
+from deepseek.explain.attribute import attribute
 from deepseek.explain.faithfulness import FRACTIONS, POINTS, faithfulness
 from deepseek.explain.shap_values import shap
 
@@ -36,7 +39,7 @@ def test_shapley_values_are_better_than_chance_whatever_is_filled_in(trained, at
     model, inputs, background = trained
     report = faithfulness(model, inputs, attribution, background, target=0)
     assert report.trustworthy
-    assert len(report.frame()) == 12
+    assert len(report.frame()) == 15
     assert "better than random in every measure" in str(report)
     for curves in report.curves.values():
         assert curves["deletion"].shape == (POINTS,)
@@ -93,3 +96,59 @@ def test_what_does_not_fit_is_refused(options, match):
     options = {"attribution": np.zeros((2, 4)), "target": 0, **options}
     with pytest.raises(DeepseekError, match=match):
         faithfulness(nn.Linear(4, 2), torch.ones(2, 4), options.pop("attribution"), torch.zeros(1, 4), **options)
+
+
+def test_infidelity_is_nothing_where_sums_of_attributions_say_what_the_model_does(trained):
+    weights = torch.tensor([[3.0, -2.0, 1.0, 0.0]]).double()
+    model = nn.Linear(4, 1, bias=False).double()
+    model.weight.data[:] = weights
+    inputs = torch.randn(5, 4, generator=torch.Generator().manual_seed(0)).double()
+    background = torch.zeros(1, 4).double()
+    exact = shap(model, inputs, background, target=0, progress=False)
+    (score,) = scores(model, inputs, exact, background, "infidelity")
+    assert score.value == pytest.approx(0, abs=1e-12)
+    assert score.better
+    reversed_ = dataclasses.replace(exact, values_by_input={"input": -exact.values})
+    (score,) = scores(model, inputs, reversed_, background, "infidelity")
+    assert score.value > 0.9
+    assert not score.better
+
+
+def test_infidelity_does_not_depend_on_the_unit_of_the_attribution(trained, attribution):
+    model, inputs, background = trained
+    found = [
+        scores(model, inputs, values, background, "infidelity")[0].value
+        for values in (attribution.values, 1000 * attribution.values)
+    ]
+    assert found[0] == pytest.approx(found[1])
+
+
+def test_sensitivity_tells_smooth_explanations_from_those_that_jump(trained):
+    model, inputs, background = trained
+
+    def gradients(model, inputs):
+        return attribute(model, inputs, method="input_x_gradient", target=0)
+
+    def jumping(model, inputs):
+        return (torch.sin(1e4 * inputs)).numpy()
+
+    for explain, better in ((gradients, True), (jumping, False)):
+        given = explain(model, inputs)
+        (score,) = scores(model, inputs, given, background, "max_sensitivity", explain=explain)
+        assert score.fill is None
+        assert score.better == better
+    assert not scores(model, inputs, given, background, "max_sensitivity")
+
+
+def test_single_features_are_summed_over_groups(trained, attribution):
+    model, inputs, background = trained
+    groups = np.arange(30) // 10
+    summed = attribution.values.reshape(20, 3, 10).sum(2)
+    options = {"target": 0, "groups": groups, "fills": ["mean"], "randoms": 2}
+    found = faithfulness(model, inputs, attribution.values, background, **options)
+    assert found.scores == faithfulness(model, inputs, summed, background, **options).scores
+
+
+def scores(model, inputs, attribution, background, measure, **options):
+    report = faithfulness(model, inputs, attribution, background, target=0, fills=["mean"], **options)
+    return [score for score in report.scores if score.measure == measure]
