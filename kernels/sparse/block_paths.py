@@ -1,0 +1,123 @@
+"""The ways to compute a feed-forward layer whose hidden units are gated in blocks, and what each costs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from deepseek.kernels.sparse.masking import masked
+
+FEWEST_ROWS = 8
+"""Fewer rows take as long as this many: the weights have to be read."""
+
+CALL_WORK = 1_000_000
+"""What the calls for one piece cost beside its arithmetic, in multiplications."""
+
+MOVE_WORK = 32
+"""What it costs to gather or scatter one number, in multiplications."""
+
+
+class Layer(NamedTuple):
+    """The parts of a feed-forward layer.
+
+    Attributes:
+        up_weight: ``[H, D]``.
+        up_bias: ``[H]``.
+        down_weight: ``[H, D_out]``.
+        down_bias: ``[D_out]``.
+        activation: Elementwise.
+        blocks: Number of blocks; ``H`` is a multiple of it.
+    """
+
+    up_weight: Tensor
+    up_bias: Tensor
+    down_weight: Tensor
+    down_bias: Tensor
+    activation: Callable[[Tensor], Tensor]
+    blocks: int
+
+    def hidden(self, rows: Tensor, part: slice) -> Tensor:
+        """Activations of some hidden units, ``[N, units]``."""
+        return self.activation(functional.linear(rows, self.up_weight[part], self.up_bias[part]))
+
+    def units(self, first: int, last: int) -> slice:
+        """The hidden units of the blocks from ``first`` to before ``last``."""
+        size = len(self.up_weight) // self.blocks
+        return slice(first * size, last * size)
+
+
+def run_masked(layer: Layer, rows: Tensor, mask: Tensor, counts: Sequence[int]) -> Tensor:  # noqa: ARG001 - as the others
+    """Compute everything and switch off what is not wanted: the oracle of the other ways.
+
+    Args:
+        layer: The weights.
+        rows: ``[N, D]``.
+        mask: ``[N, blocks]``, 1 for active.
+        counts: How many rows want each block.
+
+    Returns:
+        ``[N, D_out]``.
+    """
+    hidden = masked(layer.hidden(rows, slice(None)), mask)
+    return torch.addmm(layer.down_bias, hidden, layer.down_weight)
+
+
+def run_runs(layer: Layer, rows: Tensor, mask: Tensor, counts: Sequence[int]) -> Tensor:
+    """Compute for all rows what any row wants, neighbouring blocks at once; arguments as ``run_masked``."""
+    output = layer.down_bias
+    for first, last in [*_runs(counts)] or [(0, 0)]:
+        part = layer.units(first, last)
+        hidden = layer.hidden(rows, part)
+        if any(0 < count < len(rows) for count in counts[first:last]):
+            hidden = masked(hidden, mask[:, first:last])
+        output = torch.addmm(output, hidden, layer.down_weight[part])
+    return output
+
+
+def run_gathered(layer: Layer, rows: Tensor, mask: Tensor, counts: Sequence[int]) -> Tensor:
+    """Compute each block for the rows that want it; arguments as ``run_masked``."""
+    output = run_runs(layer, rows, mask, [0] * layer.blocks)
+    wanting = mask.t().nonzero()[:, 1].split(list(counts))
+    for block, index in enumerate(wanting):
+        if not len(index):
+            continue
+        part = layer.units(block, block + 1)
+        if len(index) == len(rows):
+            output = torch.addmm(output, layer.hidden(rows, part), layer.down_weight[part])
+        else:
+            output = output.index_add(0, index, layer.hidden(rows[index], part) @ layer.down_weight[part])
+    return output
+
+
+Path = Callable[[Layer, Tensor, Tensor, Sequence[int]], Tensor]
+
+PATHS: dict[str, Path] = {"masked": run_masked, "runs": run_runs, "gathered": run_gathered}
+
+
+def cheapest(layer: Layer, rows: int, counts: Sequence[int]) -> str:
+    """Name the way that takes the least work; ``masked`` where the others save less than they cost.
+
+    The estimate depends on nothing but its arguments, so that equal inputs are rounded equally.
+    """
+    width, size = layer.up_weight.shape[1] + layer.down_weight.shape[1], len(layer.up_weight) // layer.blocks
+    each = width * size
+    wanted = sum(count > 0 for count in counts)
+    runs = sum(1 for _ in _runs(counts))
+    moved = sum(count for count in counts if count < rows) * width * MOVE_WORK
+    work = {
+        "masked": layer.blocks * each * max(rows, FEWEST_ROWS) + CALL_WORK,
+        "runs": wanted * each * max(rows, FEWEST_ROWS) + runs * CALL_WORK,
+        "gathered": each * sum(max(count, FEWEST_ROWS) for count in counts if count) + wanted * CALL_WORK + moved,
+    }
+    return min(work, key=work.__getitem__)
+
+
+def _runs(counts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of neighbouring blocks that any row wants, the last one not included."""
+    for wanted, group in groupby(range(len(counts)), key=lambda block: counts[block] > 0):
+        if wanted:
+            blocks = list(group)
+            yield blocks[0], blocks[-1] + 1

@@ -1,0 +1,214 @@
+"""Teaches the gates of a model to spend much on hard inputs and little on easy ones."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from deepseek.errors import DeepseekError
+from deepseek.kernels.sparse.calibrate import calibrate_gates
+from deepseek.kernels.sparse.control import call, forced_share, gates_of
+from deepseek.kernels.sparse.gate import SparseGate
+
+Batches = Iterable[tuple[Any, Tensor]]
+"""Gone through once an epoch: inputs as ``gate_decisions`` takes them, and labels."""
+
+Loss = Callable[[Any, Tensor], Tensor]
+
+BUDGET_WEIGHT = 10.0
+"""Weight of the budget loss: a share that is off by 0.1 costs as much as 0.1 nats."""
+
+
+GATE_SPEED = 3.0
+"""Learning rate of the gates, relative to that of the weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateFit:
+    """How fitting went, a value for each epoch.
+
+    Attributes:
+        loss: Mean loss of the gated network.
+        dense_loss: Mean loss with every gate open.
+        active_frac: Mean share of the active blocks.
+        threshold: What the threshold was calibrated to in the end.
+    """
+
+    loss: list[float]
+    dense_loss: list[float]
+    active_frac: list[float]
+    threshold: float
+
+
+def fit_gates(
+    model: nn.Module,
+    batches: Batches,
+    *,
+    target: float = 0.5,
+    spread: float = 0.4,
+    epochs: int = 10,
+    lr: float = 1e-3,
+    optimizer: torch.optim.Optimizer | None = None,
+    loss: Loss | None = None,
+    progress: bool = True,
+) -> GateFit:
+    """Train a model with gates, and its gates to a mean activation.
+
+    Each batch is computed three times: with all gates open, with few (``target - spread / 2``), and gated. All three
+    learn the labels (the sandwich of Yu & Huang 2019, section 3.1), the gated one also what the open one says. How hard
+    a sample is, is told by the loss of the narrow network: its rank within the batch sets the share of blocks that the
+    sample is to activate, from ``target - spread / 2`` for the easiest to ``target + spread / 2`` for the hardest. The
+    wanted shares start at what is active and are reached half-way. Gates learn straight-through. In the end the
+    threshold is calibrated on the same batches, and batch norm gets their statistics with the gates as they are then
+    (section 3.3).
+
+    Args:
+        model: A model with gates, trained or not; it is left in evaluation.
+        batches: Inputs and labels, such as a ``DataLoader``; gone through once an epoch, the first dimension of all
+            outputs of gates being the samples.
+        target: Wanted mean share of active blocks.
+        spread: Difference between the hardest and the easiest sample.
+        epochs: How often to go through the batches.
+        lr: Learning rate of the AdamW that is made if there is no ``optimizer``; gates learn three times as fast.
+        optimizer: Steps on whatever parameters shall learn.
+        loss: Of an output and labels, ``[B]``; the cross entropy of logits if None.
+        progress: Show a bar.
+
+    Returns:
+        How it went.
+
+    Raises:
+        DeepseekError: There are no gates or no batches, the shares are out of range, or the loss is not ``[B]``.
+    """
+    if not 0 <= target - spread / 2 <= target + spread / 2 <= 1 or spread < 0:
+        raise DeepseekError(f"Expected target plus and minus spread / 2 within 0 and 1, got {target} and {spread}.")
+    from tqdm.auto import tqdm
+
+    gates = list(gates_of(model).values())
+    fitting = _Fitting(model, gates, target, spread, loss or _cross_entropy)
+    optimizer = optimizer or _optimizer(model, gates, lr)
+    rows = []
+    for epoch in tqdm(range(epochs), desc="fitting gates", disable=not progress):
+        model.train()
+        seen = [fitting.step(optimizer, *batch, min(2 * epoch / max(epochs - 1, 1), 1.0)) for batch in batches]
+        if not seen:
+            raise DeepseekError("There are no batches; an iterator can be gone through only once: give a list.")
+        rows.append(torch.tensor(seen, dtype=torch.float64).mean(0).tolist())
+    _settle_statistics(model, batches)
+    threshold = calibrate_gates(model, (inputs for inputs, _ in batches), target=target)
+    _settle_statistics(model, batches)
+    model.eval()
+    gated, dense, active = ([row[place] for row in rows] for place in range(3))
+    return GateFit(gated, dense, active, threshold)
+
+
+class _Fitting:
+    def __init__(self, model: nn.Module, gates: list[SparseGate], target: float, spread: float, loss: Loss) -> None:
+        self.model, self.gates, self.loss = model, gates, loss
+        self.low, self.spread = target - spread / 2, spread
+        self.start: float | None = None
+
+    def step(
+        self, optimizer: torch.optim.Optimizer, inputs: Any, labels: Tensor, ramp: float
+    ) -> tuple[float, float, float]:
+        """Learn from one batch: the gated and the dense loss, and the share of active blocks."""
+        with _momentum(_norms(self.model), 0.0):
+            with forced_share(self.model, 1.0):
+                dense_output = call(self.model, inputs)
+            with forced_share(self.model, self.low):
+                narrow = self._losses(call(self.model, inputs), labels)
+        dense = self._losses(dense_output, labels)
+        with _collected(self.gates) as masks:
+            output = call(self.model, inputs)
+        gated = self._losses(output, labels)
+        share = torch.stack([mask.flatten(1).mean(1) for mask in masks]).mean(0)
+        self.start = float(share.detach().mean()) if self.start is None else self.start
+        wanted = self.start + ramp * (self.low + self.spread * _rank(narrow.detach()) - self.start)
+        budget = (share - wanted).square().mean()
+        total = gated.mean() + dense.mean() + narrow.mean() + _distance(output, dense_output) + BUDGET_WEIGHT * budget
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        return float(gated.detach().mean()), float(dense.detach().mean()), float(share.detach().mean())
+
+    def _losses(self, output: Any, labels: Tensor) -> Tensor:
+        losses = self.loss(output, labels)
+        if losses.ndim != 1:
+            raise DeepseekError(
+                f"Expected a loss for each sample, [B], got {list(losses.shape)}; use reduction='none' and average "
+                "over everything but the samples."
+            )
+        return losses
+
+
+def _optimizer(model: nn.Module, gates: list[SparseGate], lr: float) -> torch.optim.Optimizer:
+    own = [parameter for gate in gates for parameter in gate.parameters()]
+    known = set(map(id, own))
+    others = [parameter for parameter in model.parameters() if id(parameter) not in known]
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": own, "lr": GATE_SPEED * lr, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=lr)
+
+
+def _cross_entropy(output: Tensor, labels: Tensor) -> Tensor:
+    return functional.cross_entropy(output, labels, reduction="none")
+
+
+def _distance(output: Any, dense: Any) -> Tensor | float:
+    """How far what the gated network says is from what the dense one says; logits only."""
+    if not isinstance(output, Tensor) or output.ndim != 2 or output.shape[1] < 2:
+        return 0.0
+    return functional.kl_div(
+        output.log_softmax(1), dense.detach().log_softmax(1), reduction="batchmean", log_target=True
+    )
+
+
+def _rank(values: Tensor) -> Tensor:
+    """Rank of each value, from 0 for the smallest to 1 for the largest."""
+    return values.argsort().argsort().to(values.dtype) / max(len(values) - 1, 1)
+
+
+@contextmanager
+def _collected(gates: list[SparseGate]) -> Iterator[list[Tensor]]:
+    """Collect what the gates return."""
+    masks: list[Tensor] = []
+    handles = [gate.register_forward_hook(lambda _gate, _inputs, mask: masks.append(mask)) for gate in gates]
+    try:
+        yield masks
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _momentum(norms: list[_BatchNorm], momentum: float | None) -> Iterator[None]:
+    """Have batch norms follow the batches with another momentum: 0 keeps their statistics, None averages all."""
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = momentum
+    try:
+        yield
+    finally:
+        for norm, own in zip(norms, before, strict=True):
+            norm.momentum = own
+
+
+def _settle_statistics(model: nn.Module, batches: Batches) -> None:
+    """Replace the statistics of batch norms by those of the gated network."""
+    norms = _norms(model)
+    if not norms:
+        return
+    for norm in norms:
+        norm.reset_running_stats()
+    model.train()
+    with torch.no_grad(), _momentum(norms, None):
+        for inputs, _ in batches:
+            call(model, inputs)
+
+
+def _norms(model: nn.Module) -> list[_BatchNorm]:
+    return [module for module in model.modules() if isinstance(module, _BatchNorm)]
