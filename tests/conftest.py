@@ -1,7 +1,8 @@
-"""One Chromium for all tests that need a browser, and pages that are opened from disk with it."""
+"""One Chromium for all tests that need a browser, and pages that are opened from disk with it; Ctrl-C."""
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,11 @@ def artifacts():
     folder = Path(__file__).parent / "artifacts"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C raises KeyboardInterrupt, even where pytest was started in the background and ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

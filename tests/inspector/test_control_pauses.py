@@ -170,7 +170,7 @@ def test_the_time_of_a_pause_is_nobodys(tmp_path):
     assert timing["inspector_ms"].max() < 500
 
 
-def test_ctrl_c_ends_a_pause(tmp_path):
+def test_ctrl_c_ends_a_pause(tmp_path, ctrl_c):
     model, optimizer = make()
     with watch(model, optimizer, tmp_path) as session:
         session.pause()

@@ -126,7 +126,7 @@ def test_an_interruption_inside_a_probe_passes_through_and_the_next_step_is_whol
     assert counts(session)[session.status.step - 1] == {"0": 1, "1": 1, "2": 1}
 
 
-def test_a_real_signal_during_training_leaves_a_session_that_works(tmp_path):
+def test_a_real_signal_during_training_leaves_a_session_that_works(tmp_path, ctrl_c):
     class Signalling(nn.Module):
         armed = False
 

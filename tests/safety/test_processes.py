@@ -8,11 +8,14 @@ import pytest
 
 from deepseek import open_run
 
+# A process that is started in the background ignores Ctrl-C, and so do its children.
 PRELUDE = """
 import os, signal, sys, threading, time
 import torch
 from torch import nn
 import deepseek
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Data(torch.utils.data.Dataset):
     def __init__(self, model):

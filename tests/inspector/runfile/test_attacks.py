@@ -4,174 +4,33 @@ import json
 import math
 import sqlite3
 import struct
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pytest
+from attacks import (
+    Attack,
+    aliases,
+    counts,
+    evidence,
+    frame_data,
+    frame_of_ids,
+    in_turn,
+    packed,
+    read_everything,
+    refused,
+    replaced,
+    rewritten_schema,
+    row,
+    shape,
+    statement,
+    unit_data,
+)
 from recorded_runs import detail, records, with_graph
 
 from deepseek.errors import RunFileError
-from deepseek.inspector.graph.module_graph import MAX_EDGES, MAX_NODES
 from deepseek.inspector.runfile import RunReader, schema
-from deepseek.inspector.runfile.sealing import Value, seal
-from deepseek.kernels.summary.columns import COLUMNS
+from deepseek.inspector.runfile.sealing import seal
 
-Attack = Callable[[sqlite3.Connection], object]
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
-
-
-def sealed(table: schema.Table, values: Sequence[Value]) -> list[Value]:
-    """Add the checksum, where values of wrong types have any."""
-    kinds = table.columns.values()
-    values = [math.nan if value is None and kind is float else value for value, kind in zip(values, kinds, strict=True)]
-    try:
-        return seal(table, values)
-    except (struct.error, AttributeError, TypeError):
-        return [*values, 0]
-
-
-def statement(text: str) -> Attack:
-    return lambda db: db.executescript(text)
-
-
-def row(table: schema.Table, *values: object) -> Attack:
-    """Add a row with a right checksum and a right tally: only the content is hostile."""
-
-    def attack(db: sqlite3.Connection) -> None:
-        db.execute(table.insert(), sealed(table, values))
-        recount(db)
-
-    return attack
-
-
-def replaced(table: schema.Table, where: str, **changes: object) -> Attack:
-    """Change columns of the rows that a condition names, checksums made right again."""
-
-    def attack(db: sqlite3.Connection) -> None:
-        for old in db.execute(f"{table.select} WHERE {where}").fetchall():
-            values = dict(zip(table.columns, old, strict=False)) | changes
-            db.execute(f"DELETE FROM {table.name} WHERE crc = ?", (old[-1],))
-            db.execute(table.insert(), sealed(table, tuple(values.values())))
-
-    return attack
-
-
-def recount(db: sqlite3.Connection) -> None:
-    db.execute("DELETE FROM tally WHERE name != 'removed'")
-    for table in schema.COUNTED:
-        (count,) = db.execute(f"SELECT count(*) FROM {table.name}").fetchone()
-        db.execute(schema.TALLY.insert(), seal(schema.TALLY, (table.name, count)))
-
-
-def rewritten_schema(old: str, new: str) -> Attack:
-    def attack(db: sqlite3.Connection) -> None:
-        db.execute("PRAGMA writable_schema = ON")
-        db.execute("UPDATE sqlite_master SET sql = replace(sql, ?, ?)", (old, new))
-
-    return attack
-
-
-def packed(
-    rows: int, columns: int = len(COLUMNS), *, magic: bytes = b"DSFR", version: int = 1, body: bytes = b""
-) -> bytes:
-    return struct.pack("<4sIII", magic, version, rows, columns) + body
-
-
-def frame_data(data: object) -> Attack:
-    return replaced(schema.FRAME, "step = 1 AND kind = 'gradient'", data=data)
-
-
-def frame_of_ids(site: int, layout: int) -> Attack:
-    ids = struct.pack("<III", site, 0, layout)
-    return frame_data(packed(1, body=bytes(8 * len(COLUMNS)) + ids))
-
-
-def unit_data(data: object) -> Attack:
-    return replaced(schema.UNIT, "step = 1 AND position = 0", data=data)
-
-
-def counts(samples: int, *numbers: int, units: int | None = None, magic: bytes = b"DSUC", version: int = 1) -> bytes:
-    units = len(numbers) // 2 if units is None else units
-    return struct.pack(f"<4sIII{len(numbers)}I", magic, version, units, samples, *numbers)
-
-
-def in_turn(*attacks: Attack) -> Attack:
-    def attack(db: sqlite3.Connection) -> None:
-        for each in attacks:
-            each(db)
-        recount(db)
-
-    return attack
-
-
-def shape(text: str) -> Attack:
-    return replaced(schema.LAYOUT, "id = 0", shape=text)
-
-
-def evidence(text: str) -> Attack:
-    return replaced(schema.FINDING, "step = 2", evidence=text)
-
-
-def aliases(text: str) -> Attack:
-    return replaced(schema.SITE, "id = 0", aliases=text)
-
-
-def graph_text(text: object) -> Attack:
-    return replaced(schema.GRAPH, "1", data=text)
-
-
-def graph(part: str, *rows: object) -> Attack:
-    """Replace a part of the graph; ``rows`` stand in for what was there."""
-    sound = {
-        "complete": True,
-        "note": "",
-        "tensors": [[[2], "float32", 8]],
-        "nodes": [[["Net", "Net"], "module", None, None, 0, 0, None], [None, "call", 0, None, 0, 8, 0]],
-        "edges": [],
-    }
-    return graph_text(json.dumps(sound | {part: list(rows)}))
-
-
-def graph_node(**changes: object) -> Attack:
-    """A graph whose third node is hostile."""
-    columns = ("names", "kind", "parent", "caller", "call", "bytes", "tensor")
-    sound = dict(zip(columns, (["Net:add", "add"], "function", 0, 1, 0, 8, 0), strict=True))
-    module, call = [["Net", "Net"], "module", None, None, 0, 0, None], [None, "call", 0, None, 0, 8, 0]
-    return graph("nodes", module, call, list((sound | changes).values()))
-
-
-def layer(**changes: object) -> Attack:
-    """Change facts of the closer look at a layer."""
-
-    def attack(db: sqlite3.Connection) -> None:
-        (text,) = db.execute("SELECT facts FROM detail").fetchone()
-        replaced(schema.LAYER, "1", facts=json.dumps(json.loads(text) | changes))(db)
-
-    return attack
-
-
-def layer_histogram(position: int, value: object) -> Attack:
-    """Change a fact of a closer look's histogram: kind, tensor, dtype, numel, zeros, nonfinite, low, high."""
-
-    def attack(db: sqlite3.Connection) -> None:
-        (text,) = db.execute("SELECT facts FROM detail").fetchone()
-        histograms = json.loads(text)["histograms"]
-        histograms[0][position] = value
-        layer(histograms=histograms)(db)
-
-    return attack
-
-
-def layer_number(place: int, value: int) -> Attack:
-    """Change one of the counts of the first histogram of a closer look."""
-
-    def attack(db: sqlite3.Connection) -> None:
-        (data,) = db.execute("SELECT data FROM detail").fetchone()
-        changed = data[: 8 * place] + struct.pack("<q", value) + data[8 * place + 8 :]
-        replaced(schema.LAYER, "1", data=changed)(db)
-
-    return attack
 
 
 def many_tables(db: sqlite3.Connection) -> None:
@@ -287,93 +146,6 @@ ATTACKS: dict[str, Attack] = {
     "removed steps that nobody counted": statement("DELETE FROM tally WHERE name = 'removed'"),
     "tally of a table that there is not": lambda db: db.execute(schema.TALLY.insert(), seal(schema.TALLY, ("x", 1))),
     "event with nonsense": row(schema.EVENT, 0, 0, "note", '{"a": ["everything"]}'),
-    "graph of no JSON": graph_text("[1, "),
-    "graph that is a list": graph_text("[]"),
-    "graph that is a blob": graph_text(b"{}"),
-    "graph that is missing": graph_text(None),
-    "graph without edges": graph_text('{"complete": true, "note": "", "nodes": [], "tensors": []}'),
-    "graph of another step": replaced(schema.GRAPH, "1", step=-1),
-    "two graphs": row(schema.GRAPH, 77, '{"complete": true, "note": "", "nodes": [], "edges": [], "tensors": []}'),
-    "graph that was removed": statement("DELETE FROM graph"),
-    "graph that nobody counted": statement("DELETE FROM tally WHERE name = 'graph'"),
-    "deeply nested graph": graph_text('{"nodes": ' + "[" * 100_000),
-    "graph of a million lists": graph_text('{"nodes": [' + "[]," * 1_000_000 + "[]]}"),
-    "graph whose text is longer than any": graph_text(" " * (schema.MAX_JSON + 1)),
-    "graph of too many nodes": graph("nodes", *[[["", ""], "module", 0, None, 0, 0, None]] * (MAX_NODES + 1)),
-    "graph of too many edges": graph("edges", *[[0, 1, 0]] * (MAX_EDGES + 1)),
-    "graph that may be complete": graph_text('{"complete": 1, "note": "", "nodes": [], "edges": [], "tensors": []}'),
-    "graph with an endless name": graph_node(names=["x" * (schema.MAX_TEXT + 1), "add"]),
-    "graph with a name that is a number": graph_node(names=["Net", 7]),
-    "graph with a nameless function": graph_node(names=None),
-    "graph with three names": graph_node(names=["a", "b", "c"]),
-    "graph with an unknown kind": graph_node(kind="kernel"),
-    "graph with a kind that is a list": graph_node(kind=["call"]),
-    "graph with a node inside itself": graph_node(kind="module", parent=2),
-    "graph with a node inside a call": graph_node(parent=1),
-    "graph with two roots": graph_node(kind="module", parent=None),
-    "graph with a parent before the first": graph_node(parent=-1),
-    "graph with a parent that is true": graph_node(parent=True),
-    "graph with a node that calls itself": graph_node(caller=2),
-    "graph with a module that calls": graph_node(caller=0),
-    "graph with a negative call": graph_node(call=-1),
-    "graph with a fraction of a byte": graph_node(bytes=0.5),
-    "graph with more bytes than there are": graph_node(bytes=2**63),
-    "graph with a tensor that there is not": graph_node(tensor=1),
-    "graph with a node of eight values": graph("nodes", [0] * 8),
-    "graph whose first node is a call": graph("nodes", [None, "call", None, None, 0, 8, 0]),
-    "graph with an edge to a module": graph("edges", [0, 0, 0]),
-    "graph with an edge to itself": graph("edges", [1, 1, 0]),
-    "graph with an edge to nowhere": graph("edges", [0, 2, 0]),
-    "graph with an edge from before the first": graph("edges", [-1, 1, 0]),
-    "graph with an edge of no tensor": graph("edges", [0, 1, 1]),
-    "graph with an edge that is an object": graph("edges", {"source": 0}),
-    "graph with a shape of 2**63": graph("tensors", [[2**63], "float32", 0]),
-    "graph with a shape that is a number": graph("tensors", [2, "float32", 8]),
-    "graph with a size that fits no shape": graph("tensors", [[3], "float32", 8]),
-    "graph with an element of a megabyte": graph("tensors", [[1], "float32", 2**20]),
-    "detail of no JSON": replaced(schema.LAYER, "1", facts="{"),
-    "detail that is a list": replaced(schema.LAYER, "1", facts="[]"),
-    "detail with a fact more": layer(more=1),
-    "detail of a negative step": replaced(schema.LAYER, "1", step=-1),
-    "detail of an endless name": replaced(schema.LAYER, "1", site="x" * (schema.MAX_TEXT + 1)),
-    "detail that was removed": statement("DELETE FROM detail"),
-    "detail that nobody counted": statement("DELETE FROM tally WHERE name = 'detail'"),
-    "detail without a checksum": statement("UPDATE detail SET step = 7"),
-    "more details than are kept": in_turn(
-        *(row(schema.LAYER, f"x{number}", 0, "{}", b"") for number in range(schema.MAX_DETAILS))
-    ),
-    "detail with fewer bytes than it announces": replaced(schema.LAYER, "1", data=b"abc"),
-    "detail with four billion histograms": layer(histograms=[["activation", "", "", 0, 0, 0, None, None]] * 33),
-    "detail with a histogram of a kind that there is not": layer_histogram(0, "kernel"),
-    "detail with a histogram of a list": layer_histogram(0, ["activation"]),
-    "detail with a tensor of an endless name": layer_histogram(1, "x" * (schema.MAX_TEXT + 1)),
-    "detail with more elements than are counted": layer_histogram(3, 13),
-    "detail with 2**63 elements": layer_histogram(3, 2**63),
-    "detail with zeros that are true": layer_histogram(4, True),
-    "detail with negative zeros": layer_histogram(4, -1),
-    "detail with more NaN than elements": layer_histogram(5, 13),
-    "detail with a range from infinity": layer_histogram(6, 1e999),
-    "detail with a range that goes backwards": layer_histogram(6, 5.0),
-    "detail with a negative count": layer_number(0, -1),
-    "detail with a count of 2**62": layer_number(0, 2**62),
-    "detail whose bins lose an element": layer_number(0, 0),
-    "detail whose exponents gain an element": layer_number(64, 1),
-    "detail whose formats lose more than there is": layer_number(64 + 278, 2**40),
-    "detail with units of nothing": layer(units=["weights", 9, 2]),
-    "detail with a unit above its samples": layer(units=["activation", 1, 2]),
-    "detail with four billion units": layer(units=["activation", 9, 2**32]),
-    "detail with minus one unit": layer(units=["activation", 9, -1]),
-    "detail with a picture of nothing": layer(picture=["map", "weight", "", 3, 4]),
-    "detail with a picture of 2**40 cells": layer(picture=["matrix", "weight", "", 2**20, 2**20]),
-    "detail with a picture of minus one row": layer(picture=["matrix", "weight", "", -1, -12]),
-    "detail with a picture that is a number": layer(picture=7),
-    "detail that took less than no time": layer(times=[-1.0, None]),
-    "detail whose time is NaN": layer(times=[math.nan, None]),
-    "detail with a time more": layer(times=[1.0, 1.0, 1.0]),
-    "detail with negative bytes": layer(bytes=[1, 2, -3]),
-    "detail with calls that are a text": layer(calls="many"),
-    "detail that may be watched": layer(watched=1),
-    "detail with a note that is none": layer(note=None),
     "unknown state": replaced(schema.WRITER, "1", state="paused"),
     "no writer": statement("DELETE FROM writer"),
     "other columns": replaced(schema.WRITER, "1", fingerprint="0" * 12),
@@ -384,29 +156,9 @@ ATTACKS: dict[str, Attack] = {
 }
 
 
-def read_everything(path: Path) -> None:
-    with RunReader(path) as reader:
-        _ = reader.meta, reader.state
-        for read in (reader.sites, reader.layouts, reader.steps, reader.scalars, reader.findings, reader.events):
-            read()
-        reader.units(), reader.counts(), reader.graph(), reader.details(), reader.steps(newest=2)
-        reader.newest_frames()
-        list(reader.records())
-        list(reader.frames("gradient"))
-
-
 @pytest.mark.parametrize("name", ATTACKS)
 def test_every_attack_is_refused_within_a_second(write_run, name):
-    path = write_run(with_graph(records(4)), details=[detail()])
-    db = sqlite3.connect(path)
-    ATTACKS[name](db)
-    db.commit()
-    db.close()
-    began = time.process_time()
-    with pytest.raises(RunFileError) as caught:
-        read_everything(path)
-    assert time.process_time() - began < 1.0
-    assert len(str(caught.value)) < 1000
+    refused(write_run(with_graph(records(4)), details=[detail()]), ATTACKS[name])
 
 
 def test_an_attack_that_changes_nothing_is_read(write_run):
