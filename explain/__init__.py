@@ -7,16 +7,25 @@ from deepseek.explain.attention.scores import TokenScores
 from deepseek.explain.attribute import attribute
 from deepseek.explain.attribution import Attribution
 from deepseek.explain.faithfulness import FaithfulnessReport, faithfulness
+from deepseek.explain.features import Features
+from deepseek.explain.pixels import grid, superpixels
 from deepseek.explain.shap_values import shap
+from deepseek.explain.tables import Table
+from deepseek.explain.words import words
 
 __all__ = [
     "AttentionMap",
     "AttentionMaps",
     "Attribution",
     "FaithfulnessReport",
+    "Features",
+    "Table",
     "TokenScores",
     "attention",
     "attribute",
     "faithfulness",
+    "grid",
     "shap",
+    "superpixels",
+    "words",
 ]
