@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
 
-import torch
 from torch import nn
+
+from deepseek.explain.attention.watch import undisturbed
 
 
 class Cancelled(KeyboardInterrupt):
@@ -14,7 +15,7 @@ class Cancelled(KeyboardInterrupt):
 
 @contextmanager
 def computing(model: nn.Module, stop: Event, tell: Callable[[int], None]) -> Iterator[None]:
-    """Follow what is computed with a model, and restore the random state of torch afterwards.
+    """Follow what is computed with a model, in evaluation mode; modes and random state are then as they were.
 
     Args:
         model: The model; while this lasts, it has one hook more.
@@ -30,14 +31,9 @@ def computing(model: nn.Module, stop: Event, tell: Callable[[int], None]) -> Ite
         passes += 1
         tell(passes)
 
-    with torch.random.fork_rng(devices=_devices(model)):
+    with undisturbed(model):
         handle = model.register_forward_pre_hook(follow)
         try:
             yield
         finally:
             handle.remove()
-
-
-def _devices(model: nn.Module) -> list[torch.device]:
-    """The devices of CUDA that parameters are on; those of others have no state that can be restored."""
-    return list({parameter.device for parameter in model.parameters() if parameter.is_cuda})

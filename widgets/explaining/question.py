@@ -1,7 +1,7 @@
 """What may be asked of a model: which sample, by which method, against what, for which output."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import torch
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from deepseek.errors import DeepseekError
 from deepseek.explain import attention, attribute, shap
+from deepseek.explain.attention.watch import undisturbed
 from deepseek.explain.by_captum import Method as MethodAgainstOne
-from deepseek.explain.call import Call, evaluating, main_output
-from deepseek.explain.features import Features
+from deepseek.explain.call import Call, main_output
+from deepseek.explain.explaining import row_of
 from deepseek.explain.shap_values import Method as ShapMethod
-from deepseek.explain.tables import is_frame
 from deepseek.widgets.explaining.message import Explanation
 
 ATTENTION = "attention"
@@ -58,7 +58,7 @@ class Explainer:
     def __init__(
         self, model: nn.Module, inputs: Any, background: Any = None, target: Any = None, tokenizer: Any = None
     ) -> None:
-        call = Call(model, inputs)
+        self._call = call = Call(model, inputs)
         self.samples = call.rows
         self._model, self._inputs, self._tokenizer = model, inputs, tokenizer
         self._backgrounds = _backgrounds(call, inputs, background)
@@ -87,7 +87,7 @@ class Explainer:
             KeyboardInterrupt: It was interrupted before there was anything to show.
         """
         self._check(question)
-        rows = _one(self._inputs, question.sample, self.samples)
+        rows = row_of(self._inputs, self._call, question.sample)
         if question.method == ATTENTION:
             return attention(self._model, rows, tokenizer=self._tokenizer)
         options: dict[str, Any] = {"method": question.method, "target": self._targets[question.target]}
@@ -111,7 +111,7 @@ class Explainer:
 
 def _targets(call: Call, target: Any) -> dict[str, Any]:
     """Return by name what of the output can be explained."""
-    with evaluating(call.model), torch.no_grad():
+    with undisturbed(call.model), torch.no_grad():
         output = main_output(call())
     given = {} if target is None else {"the given target": target}
     if output.dim() != 2 or len(output) != call.rows:
@@ -146,28 +146,3 @@ def _each(values: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(values, Mapping):
         return {name: change(part) for name, part in values.items()}
     return tuple(map(change, values)) if isinstance(values, tuple) else change(values)
-
-
-def _one(inputs: Any, row: int, rows: int) -> Any:
-    """Return inputs of one row, in the form of the whole."""
-    if is_frame(inputs):
-        return inputs.iloc[[row]]
-    if isinstance(inputs, Features):
-        return replace(
-            inputs,
-            inputs=_one(inputs.inputs, row, rows),
-            groups=_groups_of(inputs.groups, inputs.inputs, row),
-            shown=inputs.shown[row : row + 1],
-        )
-    if isinstance(inputs, Mapping):
-        return {name: _one(value, row, rows) for name, value in inputs.items()}
-    if isinstance(inputs, tuple):
-        return tuple(_one(value, row, rows) for value in inputs)
-    return inputs[row : row + 1] if isinstance(inputs, Tensor) and inputs.dim() > 0 and len(inputs) == rows else inputs
-
-
-def _groups_of(groups: Any, inputs: Any, row: int) -> Any:
-    """Return the groups of one row, where rows have groups of their own."""
-    if isinstance(groups, Mapping):
-        return {name: _groups_of(each, inputs[name], row) for name, each in groups.items()}
-    return groups[row : row + 1] if groups is not None and groups.ndim == inputs.ndim else groups
