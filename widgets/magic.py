@@ -1,13 +1,12 @@
-"""The magics: ``%load_ext deepseek``, then ``%deepseek_inspect model`` or ``%%deepseek_inspect model``."""
+"""The magics: ``%load_ext deepseek``, then ``%deepseek_inspect model`` or ``%%deepseek_inspect model``.
 
-import difflib
-import re
-import shlex
+``%deepseek_explain`` has a file of its own.
+"""
+
 import weakref
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
@@ -19,28 +18,28 @@ from deepseek.inspector import Session, inspect
 from deepseek.text import printable
 from deepseek.widgets import control_comm
 from deepseek.widgets.commands import CommandParser
+from deepseek.widgets.explaining.magic import ExplainMagics
 from deepseek.widgets.feed import GROWING
+from deepseek.widgets.magic_words import MagicError, split_words, typed
 from deepseek.widgets.viewer import Viewer
-
-T = TypeVar("T")
-
-_KINDS = {nn.Module: "torch.nn.Module", Optimizer: "torch.optim.Optimizer"}
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add the magics to ``shell`` and let its browsers reach the sessions: what ``%load_ext deepseek`` calls."""
     control_comm.register(shell)
-    shell.register_magics(DeepseekMagics(shell))
+    shell.register_magics(DeepseekMagics(shell), ExplainMagics(shell))
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Close the sessions of ``shell`` and take the magics away: what ``%unload_ext deepseek`` calls."""
     manager = shell.magics_manager
-    magics = manager.registry.pop(DeepseekMagics.__name__, None)
-    if isinstance(magics, DeepseekMagics):
-        magics.stop()
+    for known in (DeepseekMagics, ExplainMagics):
+        magics = manager.registry.pop(known.__name__, None)
+        if isinstance(magics, DeepseekMagics | ExplainMagics):
+            magics.stop()
     for kind in ("line", "cell"):
-        manager.magics[kind].pop("deepseek_inspect", None)
+        for name in ("deepseek_inspect", "deepseek_explain"):
+            manager.magics[kind].pop(name, None)
 
 
 def parser() -> CommandParser:
@@ -61,13 +60,6 @@ def parser() -> CommandParser:
     words.add_argument("--status", action="store_true", help="list the running sessions")
     words.add_argument("--stop", action="store_true", help="close the running sessions")
     return words
-
-
-class MagicError(DeepseekError):
-    """What went wrong in a magic; IPython shows the sentence without a traceback and stops the cell."""
-
-    def _render_traceback_(self) -> list[str]:
-        return str(self).splitlines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +109,7 @@ class DeepseekMagics(Magics):
         return [self._stop(name) for name in self._running()]
 
     def _obey(self, line: str, cell: str | None) -> None:
-        arguments = parser().parse(_split(line))
+        arguments = parser().parse(split_words(line))
         if arguments is None:
             return
         if arguments.stop:
@@ -133,8 +125,8 @@ class DeepseekMagics(Magics):
     def _start(self, arguments: Namespace) -> None:
         if not arguments.name.isidentifier():
             raise DeepseekError(f"--name must be the name of a variable, got {arguments.name!r}.")
-        model = self._evaluate(arguments.model, nn.Module, "model")
-        optimizer = arguments.optimizer and self._evaluate(arguments.optimizer, Optimizer, "optimizer")
+        model = typed(self.shell, arguments.model, nn.Module, "model")
+        optimizer = arguments.optimizer and typed(self.shell, arguments.optimizer, Optimizer, "optimizer")
         self._make_room(arguments.name, model)
         options = {key: getattr(arguments, key) for key in ("budget", "every", "sites", "run")}
         session = inspect(model, optimizer, **options, viewer=Viewer())
@@ -163,34 +155,3 @@ class DeepseekMagics(Magics):
 
     def _stop(self, name: str) -> str:
         return printable(f"{name}: {self._watches.pop(name).stop()}")
-
-    def _evaluate(self, text: str | None, expected: type[T], word: str) -> T:
-        known = {name: value for name, value in self.shell.user_ns.items() if not name.startswith("_")}
-        names = [name for name, value in known.items() if isinstance(value, expected)]
-        if text is None:
-            raise DeepseekError(f"Expected the name of a {word}, got none.{_suggestion('', names)}")
-        try:
-            value = self.shell.ev(text)
-        except Exception as error:
-            what = f"{text!r} cannot be evaluated ({type(error).__name__}: {error})"
-            raise DeepseekError(f"The {word} {what}.{_suggestion(text, names)}") from error
-        if not isinstance(value, expected):
-            raise DeepseekError(
-                f"Expected the {word} to be a {_KINDS[expected]}, got {text!r}, a {type(value).__name__}."
-                f"{_suggestion(text, names)}"
-            )
-        return value
-
-
-def _suggestion(text: str, names: list[str]) -> str:
-    nearest = difflib.get_close_matches(text, names, n=3) or names[:5]
-    return f" Did you mean {' or '.join(nearest)}?" if nearest else " Define it in an earlier cell first."
-
-
-def _split(line: str) -> list[str]:
-    """Split ``line`` like a shell does, but leave the quotes inside expressions such as ``nets["a"]``."""
-    try:
-        words = shlex.split(line, posix=False)
-    except ValueError as error:
-        raise DeepseekError(f"The line {line!r} cannot be read: {error}. Close the quotation mark.") from None
-    return [re.sub(r"""^(['"])(.*)\1$""", r"\2", word) for word in words]
