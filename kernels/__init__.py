@@ -1,5 +1,15 @@
-"""Compute: tensor summaries, and layers that compute what their input asks for."""
+"""Compute: tensor summaries, layers that compute what their input asks for, and adaptive mixed precision."""
 
+from deepseek.kernels.precision import (
+    AdaptivePrecision,
+    Decision,
+    ExponentCounts,
+    PackedActivations,
+    Plan,
+    count_exponents,
+    half_speedup,
+    plans_of,
+)
 from deepseek.kernels.sparse import (
     EXECUTORS,
     Executor,
@@ -23,21 +33,29 @@ from deepseek.kernels.summary import COLUMNS, Summary, summarize
 __all__ = [
     "COLUMNS",
     "EXECUTORS",
+    "AdaptivePrecision",
+    "Decision",
     "Executor",
+    "ExponentCounts",
     "GateDecision",
     "GateFit",
+    "PackedActivations",
+    "Plan",
     "SparseConv2d",
     "SparseFeedForward",
     "SparseGate",
     "Summary",
     "active_frac",
     "calibrate_gates",
+    "count_exponents",
     "dsa_resnet18",
     "dsa_resnet50",
     "fit_gates",
     "forced_share",
     "gate_decisions",
     "gates_of",
+    "half_speedup",
+    "plans_of",
     "sparsify",
     "summarize",
 ]
