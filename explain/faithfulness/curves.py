@@ -27,17 +27,17 @@ def outputs(game: Game, order: NDArray[np.intp]) -> Numbers:
 
     Args:
         game: The model, with what stands for removed features.
-        order: Places of the features, the top one first, ``[B, M]``.
+        order: Places of the features, the top one first, ``[B, M]``; of those that a row has, then the others.
 
     Returns:
         ``[B, 2, POINTS + len(FRACTIONS)]``.
     """
-    count = order.shape[1]
-    kept = np.round(np.concatenate([np.linspace(0, 1, POINTS), FRACTIONS]) * count).astype(int)
+    shares = np.concatenate([np.linspace(0, 1, POINTS), FRACTIONS])
     result, effects = [], []
     for row in range(len(order)):
-        position = np.argsort(order[row])
-        top = position[None, :] < kept[:, None]
+        count = game.players.counts[row]
+        position = np.argsort(order[row, :count])
+        top = position[None, :] < np.round(shares * count)[:, None]
         empty, full = game.ends(row)[:, 0]
         worth = game(row, np.concatenate([~top, top]))[:, 0].reshape(2, -1)
         result.append((worth - empty) * np.sign(full - empty))

@@ -69,7 +69,8 @@ def faithfulness(
     rows = checked_background(call, background)
     values = by_player(attribution, players, call)
     chance = np.random.default_rng(seed)
-    orders, rivals = _rivals(towards_the_output(attribution, values), randoms, chance)
+    there = np.arange(players.count) < np.array(players.counts)[:, None]
+    orders, rivals = _rivals(towards_the_output(attribution, values), there, randoms, chance)
     scores, drawn, gains, evaluations = [], {}, [], 0
     with evaluating(model):
         with torch.no_grad():
@@ -85,18 +86,22 @@ def faithfulness(
             gains.append(measured("insertion", found[0]) - measured("deletion", found[0]))
             evaluations += game.evaluations
     if explain is not None:
-        _, places = _rivals(values, randoms, chance)
+        _, places = _rivals(values, there, randoms, chance)
         sensitivity = max_sensitivity(explain, inputs, call, players, places, chance)
         scores.append(Score.of("max_sensitivity", None, sensitivity))
     return FaithfulnessReport(tuple(scores), drawn, np.mean(gains, axis=0), evaluations)
 
 
 def _rivals(
-    values: NDArray[np.float64], randoms: int, chance: np.random.Generator
+    values: NDArray[np.float64], there: NDArray[np.bool_], randoms: int, chance: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Order of the players, the largest value first, and their values, before random ones, ``[1 + R, B, M]``."""
-    ranks = np.argsort(-values, axis=1, kind="stable")
-    orders = np.stack([ranks, *(np.argsort(chance.random(ranks.shape), axis=1) for _ in range(randoms))])
+    """Order of the players, the largest value first, and their values, before random ones, ``[1 + R, B, M]``.
+
+    Those that a row does not have, which are not ``there``, come last.
+    """
+    ranks = np.argsort(np.where(there, -values, np.inf), axis=1, kind="stable")
+    others = (np.where(there, chance.random(ranks.shape), np.inf) for _ in range(randoms))
+    orders = np.stack([ranks, *(np.argsort(other, axis=1, kind="stable") for other in others)])
     rivals = np.empty(orders.shape)
     np.put_along_axis(rivals, orders, np.take_along_axis(values, ranks, axis=1)[None], axis=2)
     return orders, rivals

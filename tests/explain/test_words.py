@@ -208,3 +208,16 @@ def test_a_trained_model_is_explained_through_its_own_tokenizer():
     found = explained(model, words(tokenizer, "My kitten sleeps in the car."), target=likeness)
     assert found.shown[0][int(found.values[0].argmax())] == "kitten"
     assert found.relative_gap < 1e-4
+
+
+def test_short_texts_are_as_faithful_beside_long_ones(tokenizer, model):
+    reports, effects = [], []
+    for texts in ([GOOD, "Bad."], [GOOD], ["Bad."]):
+        given = words(tokenizer, texts)
+        found = explained(model, given, target=1)
+        report = faithfulness(model, given, found, None, target=1, fills=["background"], randoms=2)
+        reports.append({score.measure: score.value for score in report.scores})
+        effects.append(np.abs(found.outputs - found.base_values).mean())
+    for measure in ("insertion", "deletion", "comprehensiveness"):
+        both, *alone = (report[measure] * effect for report, effect in zip(reports, effects, strict=True))
+        assert both == pytest.approx(np.mean(alone), rel=1e-4)
