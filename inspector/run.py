@@ -13,11 +13,14 @@ from deepseek.inspector.record import Finding, Frame, Layout, Site, StepRecord, 
 from deepseek.inspector.recording import Recording, Status
 from deepseek.inspector.runfile import RunReader
 from deepseek.inspector.tables import (
+    GATED_KINDS,
     check_kind,
     event_table,
     finding_table,
+    gate_table,
     histogram_table,
     memory_table,
+    precision_table,
     scalar_table,
     summary_table,
     tensor_table,
@@ -45,8 +48,8 @@ class Viewer(Protocol):
     def show(self, recording: Recording) -> Any:
         """Display the interactive view, or what the front end can show of it."""
 
-    def report(self, recording: Recording, path: str | Path) -> Path:
-        """Write the self-contained report."""
+    def report(self, recording: Recording, path: str | Path, explanations: Sequence[Any] = ()) -> Path:
+        """Write the self-contained report, with attributions and attention maps below the run."""
 
     def compared_bundle(self, comparison: "Comparison") -> dict[str, Any]:
         """Return the static picture of a comparison by MIME type, as a notebook's output holds it."""
@@ -64,16 +67,21 @@ class Viewable:
         """Return the interactive view as a widget."""
         return self._the_viewer().widget(cast("Recording", self))
 
-    def report(self, path: str | Path) -> Path:
+    def report(self, path: str | Path, *, explanations: Sequence[Any] = ()) -> Path:
         """Write one self-contained HTML file with the same views; it opens offline.
+
+        Args:
+            path: Where to write.
+            explanations: What the report shows below the run, such as ``[deepseek.explain.shap(...)]``: attributions and
+                attention maps. Saved ones can be loaded for the report of a run of long ago.
 
         Returns:
             The path of the file.
 
         Raises:
-            DeepseekError: The file cannot be written.
+            DeepseekError: The file cannot be written, or an explanation cannot be shown.
         """
-        return self._the_viewer().report(cast("Recording", self), path)
+        return self._the_viewer().report(cast("Recording", self), path, explanations)
 
     def compare(self, other: "Source", **options: Any) -> "Comparison":
         """Compare with another recording, or two steps of this one; see ``deepseek.compare`` for the options.
@@ -168,7 +176,10 @@ class Run(Viewable):
 
         Args:
             kind: A kind of ``TENSOR_KINDS``, such as ``activation`` or ``gradient`` (one row per observed tensor:
-                ``step, site, call, numel, shape, dtype`` and the summary columns); ``unit`` (one row per site and
+                ``step, site, call, numel, shape, dtype`` and the summary columns); ``gate`` (one row per forward of a
+                sparse gate: the share of its blocks that were active, over all rows); ``precision`` (one row per
+                decision of an ``AdaptivePrecision`` on a layer: its type, the reason, and what half precision would
+                lose of it); ``unit`` (one row per site and
                 window of steps: ``step, site, units, samples`` and how many were dead or saturated), ``scalar``,
                 ``timing`` (one row per step), ``event`` or ``finding``. Of the newest closer look at each layer (see
                 ``Session.ask_detail``): ``histogram`` (one row per tensor: how many values it has, the bins, and the
@@ -182,8 +193,12 @@ class Run(Viewable):
             return scalar_table(self._reader.scalars())
         if kind == "timing":
             return timing_table(self._reader.steps())
+        if kind == "gate":
+            return gate_table({own: self._tensors(own) for own in GATED_KINDS}, self.sites)
         if kind == "unit":
             return unit_table(self._reader.units(), self.sites)
+        if kind == "precision":
+            return precision_table(self._reader.events())
         if kind == "event":
             return event_table(self._reader.events())
         if kind == "finding":

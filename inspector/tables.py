@@ -10,16 +10,39 @@ from numpy.typing import NDArray
 
 from deepseek.errors import DeepseekError
 from deepseek.inspector.detail import FORMATS, Detail, Histogram
+from deepseek.inspector.precision import PRECISION
 from deepseek.inspector.record import TENSOR_KINDS, Event, Finding, Frame, Layout, Site, TensorKind, UnitCounts
+from deepseek.inspector.rules.constant_gate import GATE
 from deepseek.inspector.runfile import Step
+from deepseek.kernels.precision import PLAN_COLUMNS
 from deepseek.kernels.summary import COLUMNS
 from deepseek.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE_KINDS = (*TENSOR_KINDS, "unit", "scalar", "timing", "event", "finding", "histogram", "memory")
+TABLE_KINDS = (
+    *TENSOR_KINDS,
+    "gate",
+    "precision",
+    "unit",
+    "scalar",
+    "timing",
+    "event",
+    "finding",
+    "histogram",
+    "memory",
+)
 """What ``frame(kind)`` understands."""
+
+_DURING: dict[TensorKind, str] = {
+    "activation": "training",
+    "eval_activation": "evaluation",
+    "generate_activation": "generation",
+}
+
+GATED_KINDS = tuple(_DURING)
+"""The kinds of rows that gates leave."""
 
 _SUMMARY_KINDS: tuple[TensorKind, ...] = ("activation", "gradient", "parameter", "update")
 
@@ -58,6 +81,18 @@ def with_update_ratio(updates: "pd.DataFrame", parameters: "pd.DataFrame") -> "p
     norms = updates[keys].merge(parameters[[*keys, "l2"]].drop_duplicates(keys), on=keys, how="left")["l2"].to_numpy()
     ratio = np.divide(updates["l2"], norms, out=np.full(len(updates), np.nan), where=norms > 0)
     return updates.assign(update_ratio=ratio)
+
+
+def gate_table(outputs: "dict[TensorKind, pd.DataFrame]", sites: Sequence[Site]) -> "pd.DataFrame":
+    """One row per forward of a sparse gate: ``step, site, call, during, rows, blocks, active_frac``."""
+    import pandas as pd
+
+    gates = [printable(site.name) for site in sites if site.type == GATE]
+    found = [table[table["site"].isin(gates)].assign(during=_DURING[kind]) for kind, table in outputs.items()]
+    table = pd.concat(found).sort_values("step", kind="stable", ignore_index=True)
+    blocks = np.array([shape[-1] for shape in table["shape"]], np.int64)
+    table = table.assign(rows=table["numel"] // blocks, blocks=blocks, active_frac=1 - table["zero_frac"])
+    return table[["step", "site", "call", "during", "rows", "blocks", "active_frac"]]
 
 
 def scalar_table(scalars: list[tuple[int, str, float]]) -> "pd.DataFrame":
@@ -106,6 +141,12 @@ def memory_table(details: Iterable[Detail]) -> "pd.DataFrame":
     """One row per closer look: what the layer takes, in bytes and milliseconds."""
     columns = ("step", "site", "output_bytes", "parameter_bytes", "gradient_bytes", "forward_ms", "backward_ms")
     return _table([tuple(getattr(detail, name) for name in columns) for detail in details], columns)
+
+
+def precision_table(events: Iterable[tuple[int, Event]]) -> "pd.DataFrame":
+    """One row per decision on the precision of a layer: ``step``, and the columns of ``Plan.table``."""
+    decisions = [(step, *map(event.data.get, PLAN_COLUMNS)) for step, event in events if event.kind == PRECISION]
+    return _table(decisions, ("step", *PLAN_COLUMNS))
 
 
 def event_table(events: Iterable[tuple[int, Event]]) -> "pd.DataFrame":

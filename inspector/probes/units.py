@@ -37,6 +37,7 @@ class Bounds(NamedTuple):
 
 BOUNDS: dict[str, Bounds] = {
     "ReLU": Bounds(off_low=0.0, off_high=0.0),
+    "SparseGate": Bounds(off_low=0.0, off_high=0.0),
     "ReLU6": Bounds(off_low=0.0, off_high=0.0, saturated_high=6.0),
     "Hardswish": Bounds(off_low=0.0, off_high=0.0),
     "GELU": Bounds(off_low=-1e-3, off_high=1e-3),
@@ -51,8 +52,8 @@ BOUNDS: dict[str, Bounds] = {
     "Hardtanh": Bounds(saturated_low=-1.0, saturated_high=1.0),
     "Softsign": Bounds(saturated_low=-0.99, saturated_high=0.99),
 }
-"""By class name, for the default arguments of the class. A rectifier is off at exactly zero; smooth ones where neither
-value nor slope is worth mentioning; bounded ones saturate within 1 % of the limit."""
+"""By class name, for the default arguments of the class. A rectifier and a gate are off at exactly zero; smooth ones
+where neither value nor slope is worth mentioning; bounded ones saturate within 1 % of the limit."""
 
 _CHANNELS_FIRST = ("Conv1d", "ConvTranspose1d", "BatchNorm1d", "InstanceNorm1d", "GroupNorm")
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from deepseek.errors import DeepseekError
 from deepseek.inspector.record import Finding, StepRecord
+from deepseek.inspector.rules.constant_gate import constant_gate
 from deepseek.inspector.rules.dead_units import dead_units
 from deepseek.inspector.rules.gradient_flow import exploding_gradient, vanishing_gradient
 from deepseek.inspector.rules.nonfinite import has_nonfinite_signal, nonfinite
@@ -13,7 +14,14 @@ from deepseek.inspector.rules.window import Window
 Rule = Callable[[Window], Iterable[Finding]]
 """A pure function of a window; called whenever a step was added that was observed or went wrong."""
 
-STANDARD: tuple[Rule, ...] = (vanishing_gradient, exploding_gradient, dead_units, saturated_units, nonfinite)
+STANDARD: tuple[Rule, ...] = (
+    vanishing_gradient,
+    exploding_gradient,
+    dead_units,
+    saturated_units,
+    constant_gate,
+    nonfinite,
+)
 
 
 class Judge:
