@@ -72,8 +72,8 @@ class Viewable:
 
         Args:
             path: Where to write.
-            explanations: What the report shows below the run, such as ``[deepseek.explain.shap(...)]``: attributions and
-                attention maps. Saved ones can be loaded for the report of a run of long ago.
+            explanations: Attributions and attention maps that the report shows below the run, such as
+                ``[deepseek.explain.shap(...)]``; for the report of an older run, saved ones can be loaded.
 
         Returns:
             The path of the file.

@@ -22,6 +22,7 @@ from deepseek.inspector.detail.closer import Closer
 from deepseek.inspector.governor import Governor
 from deepseek.inspector.interruption import Interruption
 from deepseek.inspector.passes import Passes
+from deepseek.inspector.precision import PrecisionWatch
 from deepseek.inspector.probes.attach import Attachment
 from deepseek.inspector.probes.boundary import BoundaryHook
 from deepseek.inspector.probes.gradient import has_closure
@@ -72,6 +73,7 @@ class Steps:
         self._accounts = accounts
         self._control = control
         self._closer = closer
+        self._precision = PrecisionWatch()
         self._handles: list[Any] = []
         self._close_handles: list[Any] = []
         self._closely = False
@@ -365,6 +367,7 @@ class Steps:
         looked = self._closer.active
         if looked:
             self._closely_guarded(lambda: self._closer.end_step(self.count))
+        self._recorder.events += self._precision.news(self._model())
         bare, installed = self._close_books(), self._attachment.installed
         self.count += 1
         if not (installed or looked) and self._recorder.is_empty:

@@ -146,7 +146,7 @@ def memory_table(details: Iterable[Detail]) -> "pd.DataFrame":
 def precision_table(events: Iterable[tuple[int, Event]]) -> "pd.DataFrame":
     """One row per decision on the precision of a layer: ``step``, and the columns of ``Plan.table``."""
     decisions = [(step, *map(event.data.get, PLAN_COLUMNS)) for step, event in events if event.kind == PRECISION]
-    return _table(decisions, ("step", *PLAN_COLUMNS))
+    return _table(decisions, ("step", *PLAN_COLUMNS)).astype({"epoch": np.int64, "numel": np.int64})
 
 
 def event_table(events: Iterable[tuple[int, Event]]) -> "pd.DataFrame":

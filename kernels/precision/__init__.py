@@ -4,12 +4,13 @@ from deepseek.kernels.precision.activations import PackedActivations
 from deepseek.kernels.precision.adaptive import AdaptivePrecision, plans_of
 from deepseek.kernels.precision.evidence import Damage, Evidence, damage
 from deepseek.kernels.precision.exponents import ExponentCounts, Lost, count_exponents
-from deepseek.kernels.precision.plan import Decision, Plan
+from deepseek.kernels.precision.plan import PLAN_COLUMNS, Decision, Plan
 from deepseek.kernels.precision.policies import POLICIES, Policy, Situation
 from deepseek.kernels.precision.rounding import rounded
 from deepseek.kernels.precision.speed import half_speedup
 
 __all__ = [
+    "PLAN_COLUMNS",
     "POLICIES",
     "AdaptivePrecision",
     "Damage",

@@ -11,6 +11,12 @@ from deepseek.text import printable
 if TYPE_CHECKING:
     import pandas as pd
 
+PLAN_COLUMNS = (
+    *("epoch", "policy", "half", "loss_scale", "layer", "dtype", "reason", "numel", "gradient_norm"),
+    *Damage._fields,
+)
+"""What ``Plan.rows`` and ``Plan.table`` tell about each layer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

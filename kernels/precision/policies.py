@@ -139,7 +139,7 @@ def _describe(found: Damage, half: str) -> str | None:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g}%"
+    return f"{100 * share:.3g}%"
 
 
 def _name(dtype: torch.dtype) -> str:
