@@ -10,8 +10,8 @@ import pandas as pd
 
 from deepseek.inspector.aligning import Side
 from deepseek.inspector.comparison import Comparison
+from deepseek.widgets.charts_message import bokeh_js
 from deepseek.widgets.comparison_picture import png
-from deepseek.widgets.live import bokeh_js
 from deepseek.widgets.page import page_html, static, write_page
 from deepseek.widgets.static_picture import MOST_ROWS, NAME_LENGTH, NO_FORMULAS, one_line, safe, table
 from deepseek.widgets.views.comparison import comparison_charts

@@ -10,9 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from comm import create_comm
@@ -23,6 +21,7 @@ from deepseek.inspector import Session
 from deepseek.inspector.control.commands import parse
 from deepseek.inspector.session import living_sessions
 from deepseek.text import printable
+from deepseek.widgets.audience import audience_of, forget_page
 from deepseek.widgets.messages import long_text, validator
 from deepseek.widgets.request_types import Answer, SessionInfo, SessionsReply
 from deepseek.widgets.shell_queue import look_at_boundaries
@@ -45,6 +44,7 @@ _REQUESTS = {
     "command": "CommandRequest",
     "follow": "FollowRequest",
     "unfollow": "UnfollowRequest",
+    "seen": "SeenRequest",
 }
 
 
@@ -84,8 +84,6 @@ class ControlServer:
 
     def open(self, comm: BaseComm, _message: Any) -> None:
         """Take a comm that a browser has opened."""
-        # It will soon want figures, and Bokeh takes a second to load: nothing for a training that nobody follows.
-        Thread(target=import_module, args=("deepseek.widgets.stream",), name="deepseek-loading", daemon=True).start()
         # Not `on_msg`: it tells the shell that a cell begins and ends, and matplotlib would then show, in the midst of
         # the user's cell, the figures that this cell is still drawing.
         comm.handle_msg = partial(self.receive, comm)  # type: ignore[method-assign]
@@ -124,11 +122,12 @@ class ControlServer:
             _find(request["session"]).submit(parse(request["command"]), who="browser")
         elif request["type"] == "follow":
             self._follow(comm, _find(request["session"]), request["stream"], request.get("bokeh", False))
+        elif request["type"] == "seen":
+            audience_of(request["view"]).hear(comm.comm_id, request["sees"])
         elif request["stream"] in self._streams:
             self._streams.pop(request["stream"])[1].stop()
 
     def _follow(self, comm: BaseComm, session: Session, name: str, bokeh: bool) -> None:
-        from deepseek.widgets.live import bokeh_js
         from deepseek.widgets.stream import Stream
 
         if len(self._streams) >= MAX_STREAMS:
@@ -140,11 +139,17 @@ class ControlServer:
         # The browser has made its end under this id: were it announced, other pages would answer by closing it.
         stream_comm = create_comm(target_name=STREAM, comm_id=name, primary=False)
         self._comms.register_comm(stream_comm)
-        stream = Stream(session, stream_comm, lambda: len(self._streams), bokeh_js() if bokeh else b"")
+        stream = Stream(session, stream_comm, program=bokeh, ended=partial(self._forget, name))
         stream_comm.on_close(lambda _message: stream.stop())
         self._streams[name] = (comm, stream)
 
+    def _forget(self, name: str) -> None:
+        """Let a comm go as if the page had closed it: to close it from here would alarm pages that do not know it."""
+        if name in self._comms.comms:
+            self._comms.comm_close(None, "", {"content": {"comm_id": name}})
+
     def _leave(self, comm: BaseComm) -> None:
+        forget_page(comm.comm_id)
         with self._lock:
             for owner, stream in self._streams.values():
                 if owner is comm:

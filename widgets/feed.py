@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from deepseek.inspector.detail import Detail
 from deepseek.inspector.graph import ModuleGraph
@@ -37,6 +38,7 @@ class Feed:
         history: What has been read so far; hold ``lock`` while using it.
         lock: Held by whoever uses the history.
         close: Ends the following.
+        growing: Whether there is anything to follow.
         ended: Whether the recording has told that it is over.
     """
 
@@ -49,7 +51,9 @@ class Feed:
         self._notify: Callable[[], None] = lambda: None
         self._extras: dict[str, Packet] = {}
         self._snapshot_due = 0.0
-        self.close = _subscribe(recording, self._collect)
+        subscribe: Any = getattr(recording, "subscribe", None)
+        self.growing = subscribe is not None and recording.status.state in GROWING
+        self.close: Callable[[], None] = subscribe(self._collect) if self.growing else lambda: None
         records, graph, details = read()
         with self.lock:
             self.history.add(records)
@@ -59,6 +63,8 @@ class Feed:
     def start(self, notify: Callable[[], None]) -> None:
         """Have ``notify`` called when there is news, in the recording's thread; it must not raise there."""
         self._notify = notify
+        if self._batches:
+            notify()
 
     def snapshot(self) -> Packet:
         """Everything as one message."""
@@ -80,6 +86,15 @@ class Feed:
             self._take()
             extras, self._extras = list(self._extras.values()), {}
             return extras
+
+    def take(self) -> None:
+        """Read what has come since the last call; what is not read takes memory."""
+        with self.lock:
+            self._take()
+
+    def ask_whole(self) -> None:
+        """Have the next news be a snapshot, for a page that may have missed some."""
+        self._snapshot_due = 0.0
 
     def _collect(self, batch: Sequence[StepRecord]) -> None:
         self._batches.append(batch)
@@ -107,12 +122,3 @@ class Feed:
         whole = self.history.snapshot(self._recording.status)
         self._snapshot_due = time.monotonic() + len(whole.payload) / SNAPSHOT_BYTES_PER_SECOND
         return whole
-
-
-def _subscribe(recording: Recording, listener: Callable[[Sequence[StepRecord]], None]) -> Callable[[], None]:
-    """Follow a recording that still grows; there is nothing to follow in the others."""
-    subscribe = getattr(recording, "subscribe", None)
-    if subscribe is None or recording.status.state not in GROWING:
-        return lambda: None
-    end: Callable[[], None] = subscribe(listener)
-    return end

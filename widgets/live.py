@@ -1,22 +1,21 @@
 """The live view of a recording in a notebook."""
 
 import time
-from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import anywidget
 import traitlets
-from bokeh.resources import Resources
 
 from deepseek.inspector.recording import Recording
-from deepseek.widgets.feed import GROWING, Feed
-from deepseek.widgets.message_types import Setup
-from deepseek.widgets.messages import Packet, facts, name_text, validated
-from deepseek.widgets.metrics import METRICS
+from deepseek.widgets.audience import Audience
+from deepseek.widgets.feed import Feed
+from deepseek.widgets.messages import Packet, name_text
+from deepseek.widgets.setup_message import session_key, setup_message
 from deepseek.widgets.static_picture import one_line
-from deepseek.widgets.views.charts import charts
+from deepseek.widgets.teller import Teller
 
 ANSWER_S = 1.0
 """A page that asks for the state is answered at most this often."""
@@ -45,10 +44,10 @@ class LiveWidget(anywidget.AnyWidget):
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
     key = traitlets.Unicode().tag(sync=True)
-    bokeh_js = traitlets.Bytes().tag(sync=True)
     setup = traitlets.Dict().tag(sync=True)
     snapshot = traitlets.Dict(allow_none=True).tag(sync=True)
     graph = traitlets.Dict(allow_none=True).tag(sync=True)
+    charts = traitlets.Dict(allow_none=True).tag(sync=True)
     details: traitlets.List[dict[str, Any]] = traitlets.List(traitlets.Dict()).tag(sync=True)
     failure = traitlets.Unicode().tag(sync=True)
 
@@ -59,18 +58,25 @@ class LiveWidget(anywidget.AnyWidget):
         self._known: dict[str, dict[str, Any]] = {}
         self._feed = Feed(recording, lambda: (recording.records(), recording.graph(), recording.details()))
         self.history, self.lock = self._feed.history, self._feed.lock
+        key = uuid4().hex
+        self._audience = Audience(key, self._come)
+        self._teller = Teller(recording, self._carry, absent=lambda: self._audience.absent)
         super().__init__(
             _esm=(STATIC / "widget.js").read_text(encoding="utf-8"),
             _css=(STATIC / "widget.css").read_text(encoding="utf-8"),
-            key=uuid4().hex,
-            bokeh_js=bokeh_js(),
+            key=key,
             setup=setup_message(recording, session_key(recording)),
             snapshot=_trait(self._feed.snapshot()),
             graph=None,
+            charts=None,
             details=[],
         )
-        self._carry_extras()
-        self._feed.start(self._tell)
+        for packet in self._feed.extras():
+            self._carry(packet)
+        if self._feed.growing:
+            Thread(target=self._follow, name="deepseek-view", daemon=True).start()
+        else:
+            self._carry(self._teller.charts())
 
     def mimebundle(self) -> dict[str, Any]:
         """The output that shows this widget."""
@@ -80,8 +86,7 @@ class LiveWidget(anywidget.AnyWidget):
 
     def settle(self) -> None:
         """Bring the snapshot up to date, so that a page that is loaded later shows all of it."""
-        with self.lock:
-            self.snapshot = _trait(self._feed.snapshot())
+        self._carry(self._feed.snapshot())
 
     def _handle_msg(self, msg: Any) -> None:
         """Answer a page that was loaded anew; nothing else that a browser sends is obeyed.
@@ -97,72 +102,37 @@ class LiveWidget(anywidget.AnyWidget):
         else:
             self.refused += 1
 
-    def _tell(self) -> None:
-        """Send what is new; runs in the recording's thread and must never raise there."""
+    def _come(self) -> None:
+        """A page that sees the view again gets all of it at once."""
+        self._feed.ask_whole()
+        self._teller.hurry()
+
+    def _follow(self) -> None:
         try:
-            with self.lock:
-                self._carry(self._feed.news())
-                self._carry_extras()
-        except Exception as error:  # noqa: BLE001  a broken view must not reach the training loop
-            self._feed.close()
+            self._teller.tell(self._feed)
+        except Exception as error:  # noqa: BLE001  a broken view must not end in the user's cell
             self.failure = name_text(f"The live view stopped: {type(error).__name__}: {error}. Training goes on.")
 
     def _carry(self, packet: Packet) -> None:
-        if packet.message["type"] == "increment":
-            self.send(packet.message, [packet.payload])
-        else:
-            self.snapshot = _trait(packet)
+        """Send a packet; one that a page loaded later needs stays here as a trait."""
+        message = packet.message
+        with self.lock:
+            if message["type"] == "increment":
+                self.send(message, [packet.payload])
+            elif message["type"] == "detail":
+                self._carry_detail(message["site"], _trait(packet))
+            elif message["type"] != "snapshot" or self._is_newer(message["sequence"]):
+                setattr(self, message["type"], _trait(packet))
 
-    def _carry_extras(self) -> None:
-        """Hand over the graph and closer looks; the looks are kept for pages that are loaded later."""
-        new = []
-        for packet in self._feed.extras():
-            if packet.message["type"] == "detail":
-                new.append(_trait(packet))
-                self._known.pop(packet.message["site"], None)
-                self._known[packet.message["site"]] = new[-1]
-            else:
-                self.graph = _trait(packet)
-        for site in list(self._known)[:-MAX_DETAILS]:
-            del self._known[site]
-        if new:
-            self.details = new
+    def _carry_detail(self, site: str, detail: dict[str, Any]) -> None:
+        self._known.pop(site, None)
+        self._known[site] = detail
+        for old in list(self._known)[:-MAX_DETAILS]:
+            del self._known[old]
+        self.details = [detail]
 
-
-@cache
-def bokeh_js() -> bytes:
-    """BokehJS of the installed Python package, which alone can read that package's documents."""
-    resources = Resources(mode="inline", components=["bokeh"])
-    return "\n".join(resources.js_raw).encode()
-
-
-def session_key(recording: Recording) -> str | None:
-    """What the recording is called on the control comm; None where it takes no commands."""
-    return getattr(recording, "key", None) if recording.status.state in GROWING else None
-
-
-def setup_message(recording: Recording, session: str | None = None) -> Setup:
-    """What does not change during a run: title, metrics and the Bokeh documents, and whom commands are for."""
-    message: Setup = {
-        "type": "setup",
-        "title": name_text(recording.title),
-        "meta": facts(recording.meta),
-        "metrics": [
-            {
-                "name": metric.name,
-                "title": metric.title,
-                "scale": metric.scale,
-                "worst": metric.worst,
-                "description": metric.description,
-            }
-            for metric in METRICS
-        ],
-        "documents": charts(),
-    }
-    if session is not None:
-        message["session"] = session
-    validated(message)
-    return message
+    def _is_newer(self, sequence: int) -> bool:
+        return self.snapshot is None or bool(sequence > self.snapshot["message"]["sequence"])
 
 
 def _asks_for_state(message: Any) -> bool:

@@ -6,6 +6,7 @@
 import weakref
 from argparse import Namespace
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -21,12 +22,18 @@ from deepseek.widgets.commands import CommandParser
 from deepseek.widgets.explaining.magic import ExplainMagics
 from deepseek.widgets.feed import GROWING
 from deepseek.widgets.magic_words import MagicError, split_words, typed
+from deepseek.widgets.messages import prepare
 from deepseek.widgets.viewer import Viewer
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add the magics to ``shell`` and let its browsers reach the sessions: what ``%load_ext deepseek`` calls."""
     control_comm.register(shell)
+    if hasattr(shell, "kernel"):
+        # What live views need is loaded now, beside torch, and not when somebody waits for the first one.
+        import_module("deepseek.widgets.show")
+        import_module("deepseek.widgets.stream")
+        prepare()
     shell.register_magics(DeepseekMagics(shell), ExplainMagics(shell))
 
 

@@ -3,7 +3,7 @@
 Generated from the schema by ``npm run generate``.
 """
 
-# schema sha256: 6aebb2e790bf63510bb2e952ee3a8e2c243c7fe874cddb7b2ba400f77e288c18
+# schema sha256: fb28b1fe7720a011994ea626c8b949331cc2790caee6a817fd0a043cb467d513
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ class Setup(TypedDict):
     session: NotRequired[SessionKey]
     meta: list[Fact]
     metrics: list[MetricInfo]
+
+
+class Charts(TypedDict):
+    """Sent once, after the first figures; the payload is BokehJS where the page has none yet."""
+
+    type: Literal["charts"]
     documents: list[Chart]
 
 
@@ -84,6 +90,13 @@ class Detail(TypedDict):
     units: UnitsInfo | None
     picture: PictureInfo | None
     arrays: list[ArrayInfo]
+
+
+class End(TypedDict):
+    """The last message of a stream."""
+
+    type: Literal["end"]
+    reason: Text
 
 
 class HistogramInfo(TypedDict):
@@ -217,4 +230,4 @@ class ArrayInfo(TypedDict):
     shape: list[int]
 
 
-Message = Setup | Snapshot | Increment | Graph | Detail
+Message = Setup | Charts | Snapshot | Increment | Graph | Detail | End

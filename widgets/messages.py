@@ -30,6 +30,11 @@ class Packet:
     message: Message
     payload: bytes
 
+    @property
+    def nbytes(self) -> int:
+        """What it takes on the wire, about."""
+        return len(self.payload) + len(json.dumps(self.message))
+
 
 def packet(message: Message, arrays: Mapping[str, NDArray[np.float32] | NDArray[np.int32]]) -> Packet:
     """Name the arrays in the message, validate it and join the arrays into one payload.
@@ -66,6 +71,13 @@ def validator(path: Path, definition: str) -> Callable[[Any], Any]:
     del schema["oneOf"]
     check: Callable[[Any], Any] = fastjsonschema.compile({**schema, "$ref": f"#/definitions/{definition}"})
     return check
+
+
+def prepare() -> None:
+    """Make the functions that check messages; it takes a while, and the first message would wait for it."""
+    kinds = json.loads(SCHEMA.read_text(encoding="utf-8"))["oneOf"]
+    for kind in kinds:
+        validator(SCHEMA, kind["$ref"].rpartition("/")[2])
 
 
 def name_text(text: str) -> str:

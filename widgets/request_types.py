@@ -3,7 +3,7 @@
 Generated from the schema by ``npm run generate``.
 """
 
-# schema sha256: 86c83df354ef8b564052267a5c81265d81d8ad6df56b1cb9168a602fd494dc29
+# schema sha256: 9fd863551aaacb1a7b49de81b01610fc12eef9995ff3be3181620a60826c2f39
 
 from __future__ import annotations
 
@@ -47,6 +47,15 @@ class UnfollowRequest(TypedDict):
     type: Literal["unfollow"]
     id: Id
     stream: Key
+
+
+class SeenRequest(TypedDict):
+    """Tells whether the page sees a view: what no page sees is told nothing new."""
+
+    type: Literal["seen"]
+    id: Id
+    view: Key
+    sees: bool
 
 
 class SessionsReply(TypedDict):
@@ -124,4 +133,6 @@ class AskDetail(TypedDict):
 
 
 Command = Plain | SetFactor | SetValue | SetClip | BreakOn | WatchCloser | AskDetail
-ControlMessage = SessionsRequest | CommandRequest | FollowRequest | UnfollowRequest | SessionsReply | Answer
+ControlMessage = (
+    SessionsRequest | CommandRequest | FollowRequest | UnfollowRequest | SeenRequest | SessionsReply | Answer
+)

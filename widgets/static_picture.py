@@ -9,7 +9,6 @@ from deepseek.inspector.recording import Recording, Status
 from deepseek.widgets.flow import FLOW_COLUMNS
 from deepseek.widgets.history import History
 from deepseek.widgets.message_types import FindingInfo
-from deepseek.widgets.picture import png
 
 MOST_FINDINGS = 8
 MOST_ROWS = 20
@@ -146,6 +145,9 @@ def _alternative(history: History) -> str:
 
 
 def _base64(history: History) -> str:
+    # Matplotlib takes half a second to load, and there is nothing to draw before the first step.
+    from deepseek.widgets.picture import png
+
     return base64.b64encode(png(history)).decode()
 
 

@@ -8,7 +8,8 @@ import pytest
 from compared import hostile_comparison
 from payloads import PAYLOADS
 
-from deepseek.widgets.live import STATIC, LiveWidget, bokeh_js
+from deepseek.widgets.charts_message import bokeh_js, charts_packet
+from deepseek.widgets.live import STATIC, LiveWidget
 from deepseek.widgets.report import report_html, write_report
 from deepseek.widgets.static_picture import static_html
 
@@ -37,7 +38,8 @@ MOUNT = """async ({ name }) => {
   const [{ default: widget }, data] = await Promise.all([import('/widget.js'), fetch(name).then(r => r.json())]);
   const bytes = text => new DataView(Uint8Array.from(atob(text), letter => letter.charCodeAt(0)).buffer);
   window.bokeh ??= new DataView(await fetch('/bokeh.js').then(r => r.arrayBuffer()));
-  const traits = { ...data.traits, bokeh_js: window.bokeh, snapshot: { ...data.traits.snapshot } };
+  const traits = { ...data.traits, snapshot: { ...data.traits.snapshot } };
+  traits.charts = { message: data.traits.charts, payload: window.bokeh };
   traits.snapshot.payload = bytes(traits.snapshot.payload);
   const model = { get: key => traits[key], set: (key, value) => (traits[key] = value), on() {}, off() {} };
   const el = document.createElement('div');
@@ -148,7 +150,7 @@ def test_names_in_the_report_of_a_comparison_are_text(quiet, scheme, tmp_path):
 
 def test_titles_are_text(quiet, monkeypatch):
     monkeypatch.setattr("deepseek.widgets.report.bokeh_js", lambda: b"")
-    monkeypatch.setattr("deepseek.widgets.report.setup_message", lambda recording: {})
+    monkeypatch.setattr("deepseek.widgets.report.run_data", lambda recording, history: {})
     heads = [report_html(hostile.recording([title], steps=0)).partition("<style>")[0] for title in PAYLOADS]
     found = quiet().evaluate(
         "heads => heads.map(text => new DOMParser().parseFromString(text, 'text/html'))"
@@ -181,6 +183,7 @@ def widgets(quiet):
         widget = LiveWidget(recording)
         snapshot = dict(widget.snapshot, payload=base64.b64encode(widget.snapshot["payload"]).decode())
         traits = {"key": widget.key, "setup": widget.setup, "snapshot": snapshot, "failure": ""}
+        traits["charts"] = charts_packet(program=False).message
         data[name] = json.dumps({"traits": traits})
         page.evaluate(MOUNT, {"name": name})
         page.wait_for_selector("[data-testid=heatmap][data-columns='3']", state="attached")
@@ -235,7 +238,7 @@ def sweep(page, stops):
 
 
 def test_names_in_the_saved_output_are_text(quiet, monkeypatch):
-    monkeypatch.setattr("deepseek.widgets.static_picture.png", lambda history: b"")
+    monkeypatch.setattr("deepseek.widgets.picture.png", lambda history: b"")
     page = quiet()
     for batch in BATCHES:
         wild, tame = (static_html(make(batch)) for make in (hostile.recording, hostile.tame))

@@ -67,7 +67,7 @@ def elements(text):
 @pytest.fixture
 def no_picture(monkeypatch):
     """Leave the picture out: it holds no text that a browser reads, and takes the most time."""
-    monkeypatch.setattr("deepseek.widgets.static_picture.png", lambda history: b"")
+    monkeypatch.setattr("deepseek.widgets.picture.png", lambda history: b"")
 
 
 @pytest.mark.usefixtures("no_picture")
@@ -171,7 +171,7 @@ def test_printable_text_holds_no_control_code_and_can_be_encoded(text):
 @given(st.lists(texts, min_size=1, max_size=4))
 def test_whatever_the_texts_are_the_elements_stay(names):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("deepseek.widgets.static_picture.png", lambda history: b"")
+        patch.setattr("deepseek.widgets.picture.png", lambda history: b"")
         wild = hostile.recording(names)
         expected = elements(static_html(hostile.recording([f"x{names.index(name)}" for name in names])))
         assert elements(static_html(wild)) == expected

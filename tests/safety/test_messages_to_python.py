@@ -3,6 +3,7 @@
 import copy
 import logging
 import random
+import time
 
 import pytest
 from synthetic import SyntheticRecording
@@ -33,7 +34,7 @@ ODD = [
     b"\0" * 1_000,
 ]
 NAMES = [
-    *("_esm", "_css", "key", "bokeh_js", "setup", "snapshot", "failure", "layout", "tabbable", "tooltip", "comm"),
+    *("_esm", "_css", "key", "charts", "setup", "snapshot", "failure", "layout", "tabbable", "tooltip", "comm"),
     *("_view_name", "_model_module", "_dom_classes", "_recording", "history", "lock", "__class__", "__dict__", "nope"),
 ]
 METHODS = ["update", "request_state", "custom", "echo_update", "", "__init__", "send", "close", None, 7, [], "update\0"]
@@ -72,7 +73,7 @@ def widget():
 
 
 def state_of(widget):
-    own = {name: copy.deepcopy(getattr(widget, name)) for name in ("key", "setup", "snapshot", "failure", "bokeh_js")}
+    own = {name: copy.deepcopy(getattr(widget, name)) for name in ("key", "setup", "snapshot", "failure", "charts")}
     return own | {"_esm": widget._esm, "_css": widget._css, "steps": widget.history.next_step}
 
 
@@ -107,5 +108,8 @@ def test_the_widget_goes_on_after_them(widget):
     widget._recording.sent = 0.0
     widget._recording.advance(3)
     widget._recording.close()
+    deadline = time.monotonic() + 10
+    while widget.snapshot["message"]["header"]["step"] < 8 and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert widget.snapshot["message"]["header"]["step"] == 8
     assert widget.failure == ""

@@ -18,6 +18,7 @@ from torch import nn
 
 import deepseek
 from deepseek.widgets import control_comm
+from deepseek.widgets.audience import Audience
 from deepseek.widgets.control_comm import SCHEMA, STREAM, TARGET, ControlServer, register
 from deepseek.widgets.messages import SCHEMA as MESSAGES
 
@@ -98,6 +99,10 @@ def published(comm, until, seconds=10):
     raise AssertionError(f"it did not come; there are {[m[:1] for m in messages]}")
 
 
+def told(kind):
+    return lambda message: message[1]["type"] == kind
+
+
 def step_told(step):
     return lambda message: (message[1] or {}).get("header", {}).get("step", -1) >= step
 
@@ -168,6 +173,7 @@ VALID = [
     {"type": "command", "id": 1, "session": "KEY", "command": {"verb": "watch_closer", "site": "0"}},
     {"type": "follow", "id": 1, "session": "KEY", "stream": "s"},
     {"type": "unfollow", "id": 1, "stream": "s"},
+    {"type": "seen", "id": 1, "view": "v", "sees": False},
 ]
 
 
@@ -245,26 +251,46 @@ def test_a_follower_gets_the_messages_of_the_widget(page, comms, training):
     for _, data, _ in messages:
         jsonschema.validate(data, json.loads(MESSAGES.read_text()))
     training.session.close()
-    last, end = published(comm, lambda message: message[0] == "comm_close")[-2:]
-    assert last[1]["header"] | {"state": "closed", "step": 8} == last[1]["header"]
-    assert end[1] == {"reason": "The training has ended."}
+    messages = published(comm, told("end"))
+    assert [kind for kind, _, _ in messages] == ["comm_msg"] * len(messages), "a closed comm alarms other pages"
+    last = [data for _, data, _ in messages if data["type"] == "snapshot"][-1]
+    assert last["header"] | {"state": "closed", "step": 8} == last["header"]
+    assert messages[-1][1] == {"type": "end", "reason": "The training has ended."}
+    for thread in threading.enumerate():
+        if thread.name == "deepseek-stream":
+            thread.join(10)
     assert "stream-1" not in comms.comms
 
 
 def test_bokeh_comes_only_when_it_is_asked_for(page, comms, training):
     for stream, bokeh in (("with", True), ("without", False)):
         ask(page, type="follow", session=training.session.key, stream=stream, bokeh=bokeh)
-    with_bokeh, without = (published(comms.comms[name], lambda _: True)[0][2] for name in ("with", "without"))
-    assert len(with_bokeh[0]) > 500_000
-    assert sum(map(len, without)) == 0
+    training.steps(3)
+    with_bokeh, without = (
+        next(filter(told("charts"), published(comms.comms[name], told("charts")))) for name in ("with", "without")
+    )
+    assert len(with_bokeh[2][0]) > 500_000
+    assert without[2] == [b""]
+    assert without[1] == with_bokeh[1]
+
+
+def test_charts_wait_until_there_is_something_to_draw(page, comms, training):
+    ask(page, type="follow", session=training.session.key, stream="s")
+    published(comms.comms["s"], told("snapshot"))
+    time.sleep(0.5)
+    assert [data["type"] for _, data, _ in comms.comms["s"].published][:2] == ["setup", "snapshot"]
+    assert not any(told("charts")(message) for message in comms.comms["s"].published)
+    training.steps(2)
+    types = [data["type"] for _, data, _ in published(comms.comms["s"], told("charts"))]
+    assert "snapshot" in types[2:-1], "the first figures come before the charts"
 
 
 def test_a_follower_that_leaves_gets_nothing_more(page, comms, training):
     ask(page, type="follow", session=training.session.key, stream="s")
     comm = comms.comms["s"]
-    published(comm, lambda message: message[1]["type"] == "snapshot")
+    published(comm, told("snapshot"))
     assert ask(page, type="unfollow", stream="s")["error"] is None
-    published(comm, lambda message: message[0] == "comm_close")
+    published(comm, told("end"))
     count = len(comm.published)
     training.steps(3)
     training.session.flush()
@@ -276,7 +302,7 @@ def test_a_page_that_is_gone_is_followed_by_nobody(page, comms, training):
     ask(page, type="follow", session=training.session.key, stream="s")
     comm = comms.comms["s"]
     page.handle_close({})
-    published(comm, lambda message: message[0] == "comm_close")
+    published(comm, told("end"))
 
 
 def test_a_page_that_is_silent_for_long_is_no_longer_sent_to(page, comms, training, monkeypatch):
@@ -286,8 +312,8 @@ def test_a_page_that_is_silent_for_long_is_no_longer_sent_to(page, comms, traini
     for _ in range(8):
         time.sleep(0.15)
         ask(page, type="sessions")
-    assert comm.published[-1][0] == "comm_msg"
-    published(comm, lambda message: message[0] == "comm_close", seconds=3)
+    assert not told("end")(comm.published[-1])
+    published(comm, told("end"), seconds=3)
 
 
 def test_a_stream_cannot_take_the_id_of_another_comm(page, comms, training):
@@ -295,6 +321,15 @@ def test_a_stream_cannot_take_the_id_of_another_comm(page, comms, training):
     comms.register_comm(widget)
     assert "taken" in ask(page, type="follow", session=training.session.key, stream="widget")["error"]
     assert comms.comms["widget"] is widget
+
+
+def test_a_page_tells_whether_it_sees_a_view_until_it_is_gone(page, comms):
+    audience = Audience("view-1", lambda: None)
+    assert ask(page, type="seen", view="view-1", sees=False)["error"] is None
+    assert audience.absent
+    page.handle_close({})
+    assert not audience.absent
+    assert "ended" in ask(page, type="seen", view="view-2", sees=False)["error"]
 
 
 def test_the_number_of_streams_is_bounded(page, training):
@@ -306,7 +341,7 @@ def test_the_number_of_streams_is_bounded(page, training):
 def test_a_pause_is_told_to_a_follower_without_a_step(page, comms, training):
     ask(page, type="follow", session=training.session.key, stream="s")
     comm = comms.comms["s"]
-    published(comm, lambda message: message[1]["type"] == "snapshot")
+    published(comm, told("snapshot"))
     training.session._control.paused = True
     published(comm, lambda message: (message[1] or {}).get("header", {}).get("state") == "paused", seconds=2)
     training.session._control.paused = False
@@ -317,7 +352,7 @@ def test_streams_share_ten_messages_and_250_kB_a_second(page, comms, training):
         ask(page, type="follow", session=training.session.key, stream=name)
     streams = [comms.comms[name] for name in ("a", "b", "c")]
     for comm in streams:
-        published(comm, lambda message: message[1]["type"] == "snapshot")
+        published(comm, told("snapshot"))
     before = sum(len(comm.published) for comm in streams)
     started = time.monotonic()
     while time.monotonic() < started + 2:

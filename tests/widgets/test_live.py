@@ -7,7 +7,12 @@ import time
 import pytest
 from synthetic import SyntheticRecording
 
-from deepseek.widgets.live import LiveWidget, bokeh_js
+from deepseek.widgets.charts_message import bokeh_js
+from deepseek.widgets.live import LiveWidget
+from deepseek.widgets.messages import prepare
+from deepseek.widgets.teller import CPU_SHARE
+
+PAGE, OTHER = "page", "other page"
 
 
 @pytest.fixture
@@ -28,14 +33,34 @@ def quiet(widget):
     widget._feed._snapshot_due = time.monotonic() + 1000
 
 
-def test_a_batch_of_steps_becomes_one_increment(recording, sent):
+def tell(recording, steps):
+    """Record some steps and tell the listeners at once."""
+    recording.sent = time.monotonic()
+    recording.advance(steps)
+    recording.flush()
+
+
+def until(fits, seconds=10):
+    """Wait until it fits."""
+    deadline = time.monotonic() + seconds
+    while not fits():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.01)
+
+
+def step(widget):
+    """The step of the widget's snapshot."""
+    return widget.snapshot["message"]["header"]["step"]
+
+
+def test_batches_of_steps_become_increments_without_a_gap(recording, sent):
     recording.advance(5)
     widget = LiveWidget(recording)
     quiet(widget)
     for batch in (1, 30, 7):
-        recording.sent = time.monotonic()
-        recording.advance(batch)
-        recording.flush()
+        told = len(sent)
+        tell(recording, batch)
+        until(lambda told=told: len(sent) > told)
     assert [message["type"] for message, _ in sent] == ["increment"] * 3
     assert [message["header"]["step"] for message, _ in sent] == [6, 36, 43]
     sequence = widget.snapshot["message"]["sequence"]
@@ -46,6 +71,7 @@ def test_what_an_increment_cannot_tell_comes_as_a_snapshot(recording, sent):
     widget = LiveWidget(recording)
     quiet(widget)
     recording.advance(1)
+    until(lambda: step(widget) == 1)
     assert sent == []
     assert [layer["name"] for layer in widget.snapshot["message"]["layers"]][-1] == "head"
 
@@ -55,8 +81,8 @@ def test_the_end_is_told_with_everything(recording, sent):
     recording.advance(3)
     quiet(widget)
     recording.close()
-    assert widget.snapshot["message"]["header"]["state"] == "closed"
-    assert widget.snapshot["message"]["header"]["step"] == 3
+    until(lambda: widget.snapshot["message"]["header"]["state"] == "closed")
+    assert step(widget) == 3
 
 
 def test_snapshots_come_less_often_the_larger_they_are(recording, sent):
@@ -81,6 +107,16 @@ def test_steps_between_reading_and_following_are_not_lost(recording, sent):
     assert widget.history.next_step == 5
 
 
+def test_charts_follow_the_first_figures(recording, sent):
+    widget = LiveWidget(recording)
+    time.sleep(0.5)
+    assert widget.charts is None
+    tell(recording, 1)
+    until(lambda: widget.charts is not None)
+    assert step(widget) == 1
+    assert len(widget.charts["payload"]) > 500_000
+
+
 def test_a_failing_view_stops_itself_and_says_so(recording, sent, monkeypatch):
     widget = LiveWidget(recording)
     quiet(widget)
@@ -90,6 +126,7 @@ def test_a_failing_view_stops_itself_and_says_so(recording, sent, monkeypatch):
 
     monkeypatch.setattr(widget.history, "add", broken)
     recording.advance(1)
+    until(lambda: widget.failure)
     assert "ValueError: cannot draw this" in widget.failure
     assert "Training goes on" in widget.failure
     assert recording.listeners == []
@@ -100,7 +137,8 @@ def test_an_opened_run_is_shown_without_following(recording, sent):
     recording.close()
     widget = LiveWidget(recording)
     assert recording.listeners == []
-    assert widget.snapshot["message"]["header"]["step"] == 3
+    assert step(widget) == 3
+    assert next(iter(widget.charts["message"]["documents"]))["name"] == "loss"
 
 
 def test_reading_and_feeding_at_once_do_not_block_each_other(recording, sent):
@@ -119,6 +157,63 @@ def test_reading_and_feeding_at_once_do_not_block_each_other(recording, sent):
     assert done.wait(20)
 
 
+def test_what_no_page_sees_is_told_when_one_sees_it_again(recording, sent):
+    widget = LiveWidget(recording)
+    tell(recording, 1)
+    until(lambda: widget.charts is not None)
+    for page in (PAGE, OTHER):
+        widget._audience.hear(page, False)
+    before, told = step(widget), len(sent)
+    for _ in range(5):
+        tell(recording, 1)
+        time.sleep(0.1)
+    until(lambda: widget.history.next_step == 6)
+    assert (step(widget), len(sent)) == (before, told)
+    widget._audience.hear(OTHER, True)
+    until(lambda: step(widget) == 6)
+
+
+def test_one_page_that_sees_it_is_enough(recording, sent):
+    widget = LiveWidget(recording)
+    tell(recording, 1)
+    until(lambda: step(widget) == 1)
+    widget._audience.hear(PAGE, True)
+    widget._audience.hear(OTHER, False)
+    tell(recording, 1)
+    until(lambda: step(widget) == 2 or sent)
+
+
+def test_the_end_is_told_to_those_who_do_not_see_it(recording, sent):
+    widget = LiveWidget(recording)
+    widget._audience.hear(PAGE, False)
+    recording.advance(2)
+    recording.close()
+    until(lambda: widget.snapshot["message"]["header"]["state"] == "closed")
+
+
+def test_a_view_takes_little_of_a_processor_however_much_happens(sent, monkeypatch):
+    prepare()
+    recording = SyntheticRecording(blocks=33)
+    recording.advance(1)
+    used = {}
+    original = LiveWidget._follow
+
+    def timed(widget):
+        original(widget)
+        used["cpu_s"] = time.thread_time()
+
+    monkeypatch.setattr(LiveWidget, "_follow", timed)
+    widget = LiveWidget(recording)
+    widget._teller._charts_told = True
+    begun = time.monotonic()
+    while time.monotonic() < begun + 4:
+        tell(recording, 1)
+        time.sleep(0.02)
+    recording.close()
+    until(lambda: used)
+    assert used["cpu_s"] / (time.monotonic() - begun) < 1.5 * CPU_SHARE
+
+
 def test_bokeh_comes_from_the_installed_package():
     import bokeh
 
@@ -126,4 +221,4 @@ def test_bokeh_comes_from_the_installed_package():
 
 
 def test_the_setup_is_small(recording):
-    assert len(json.dumps(LiveWidget(recording).setup)) < 80_000
+    assert len(json.dumps(LiveWidget(recording).setup)) < 4_000

@@ -13,8 +13,8 @@ from synthetic import SyntheticRecording, make_finding
 
 from deepseek.inspector.recording import Overhead, Status
 from deepseek.widgets.history import History
-from deepseek.widgets.live import setup_message
 from deepseek.widgets.messages import SCHEMA, finding_info, header, packet, validated
+from deepseek.widgets.setup_message import setup_message
 
 WIDGETS = Path(__file__).parents[2] / "widgets"
 GENERATED = WIDGETS / "frontend" / "src" / "generated"

@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 from deepseek.errors import DeepseekError
 from deepseek.inspector.comparison import compare
 from deepseek.inspector.run import open_run
+from deepseek.widgets.charts_message import bokeh_js
 from deepseek.widgets.comparison import comparison_html
 from deepseek.widgets.history import History
-from deepseek.widgets.live import bokeh_js
 from deepseek.widgets.report import REPORT_CELLS, report_html, run_data
 
 IDLE_S = 900.0

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schema"
+LINE_LENGTH = 121
+"""With the line break."""
+
 PRIMITIVES = {"integer": "int", "number": "float", "string": "str", "null": "None", "boolean": "bool"}
 
 
@@ -29,7 +32,8 @@ def expression(schema: dict[str, Any]) -> str:
 
 def alias(name: str, schema: dict[str, Any]) -> str:
     """The Python text of a named schema that stands for another type."""
-    return f"{name} = {expression(schema)}\n"
+    line = f"{name} = {expression(schema)}\n"
+    return line if len(line) <= LINE_LENGTH else f"{name} = (\n    {expression(schema)}\n)\n"
 
 
 def typed_dict(name: str, schema: dict[str, Any]) -> str:

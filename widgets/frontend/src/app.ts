@@ -1,10 +1,12 @@
 // Puts the views of one run into an element and keeps them up to date.
-import type { Bokeh } from "./bokeh";
+import { ChartShelf, type ChartSource } from "./charts";
 import type { Control } from "./control";
 import { h } from "./dom";
 import type { Setup } from "./generated/messages";
+import { Pace } from "./pace";
+import { watchSeen } from "./seen";
 import type { State, Store } from "./store";
-import { colourChart, currentTheme, watchTheme } from "./theme";
+import { currentTheme, watchTheme } from "./theme";
 import { compareView } from "./views/compare";
 import { controlView } from "./views/control";
 import { findingsView } from "./views/findings";
@@ -17,8 +19,8 @@ import { lossView } from "./views/loss";
 import { type Tab, tabsView } from "./views/tabs";
 import type { Host, Selection, View } from "./views/view";
 
-/** Between two drawings of news: a drawing takes tens of milliseconds of a core that training may need. */
-const PAUSE_MS = 250;
+/** Between two drawings of news: as often as they are sent. */
+const PAUSE_MS = 100;
 
 const NO_CONTROL = "These are saved figures: there is nothing to control.";
 
@@ -29,20 +31,27 @@ const TABS: readonly [Tab, ...Tab[]] = [
   { name: "compare", title: "Compare steps", make: compareView },
 ];
 
+export interface Mounted {
+  /** Resolves when the charts that are seen at first are there. */
+  drawn: Promise<unknown>;
+  /** Takes everything away again. */
+  end(): void;
+}
+
 /**
- * Draws everything into an element that is in the page; returns a function that takes it away again.
+ * Draws everything into an element that is in the page.
  *
- * `control` is the way to the training, or the sentence that says why there is none;
- * `pauseMs` tells how long to wait between two drawings of news.
+ * `charts` may come later than all else; `control` is the way to the training, or the sentence that says why there is
+ * none; `pauseMs` tells how long to wait between two drawings of news.
  */
-export async function mount(
+export function mount(
   root: HTMLElement,
-  bokeh: Bokeh,
   setup: Setup,
   store: Store,
+  charts: Promise<ChartSource>,
   control: Control | string = NO_CONTROL,
   pauseMs: () => number = () => PAUSE_MS,
-): Promise<() => void> {
+): Mounted {
   root.className = "deepseek-widget";
   root.dataset["testid"] = "deepseek-widget";
   // Keys pressed in the widget belong to the widget, not to the notebook's shortcuts.
@@ -51,54 +60,44 @@ export async function mount(
   const [metric] = setup.metrics;
   if (metric === undefined) throw new Error("There is no metric to show.");
   const selection: Selection = { metric, layer: null, step: null };
-  const host: Host = { bokeh, setup, root, control, select: (change) => (Object.assign(selection, change), schedule()) };
-  const page = h("div", { class: "ds-page" });
-  root.replaceChildren(page);
-
-  let frame = 0;
-  let timer = 0;
-  let drawn = 0;
   const views: View[] = [];
-  function draw(): void {
-    frame = 0;
-    drawn = performance.now();
+  const draw = () => {
     if (store.state === null) return;
     selection.layer ??= firstLayer(store.state, selection.metric.name);
     for (const view of views) view.update(store.state, selection);
-  }
-  function schedule(): void {
-    if (frame === 0) frame = requestAnimationFrame(draw);
-  }
-  function scheduleNews(): void {
-    if (timer !== 0) return;
-    timer = window.setTimeout(() => ((timer = 0), schedule()), Math.max(0, drawn + pauseMs() - performance.now()));
-  }
-
+  };
+  const pace = new Pace(draw, pauseMs);
+  const shelf = new ChartShelf(root, charts);
+  const host: Host = {
+    setup,
+    root,
+    control,
+    select: (change) => (Object.assign(selection, change), pace.now()),
+    chart: (name, target) => shelf.draw(name, target),
+    later: (part, drawPart) => pace.later(part, drawPart),
+  };
+  const page = h("div", { class: "ds-page" });
   const columns = h("div", { class: "ds-columns" });
-  views.push(
-    ...(await Promise.all([
-      headerView(setup, page),
-      controlView(host, page),
-      (page.append(columns), lossView(host, columns)),
-      findingsView(host, columns),
-      tabsView(host, page, TABS),
-      layerView(host, page),
-    ])),
-  );
+  root.replaceChildren(page);
+  views.push(headerView(setup, page), controlView(host, page));
+  page.append(columns);
+  views.push(lossView(host, columns), findingsView(host, columns), tabsView(host, page, TABS), layerView(host, page));
+  draw();
 
   const recolour = () => {
     root.dataset["theme"] = currentTheme();
-    for (const chart of views.flatMap((view) => view.charts ?? [])) colourChart(chart, root);
+    shelf.colour();
   };
-  recolour();
-  draw();
-  const stops = [watchTheme(recolour), store.subscribe(scheduleNews)];
-  return () => {
-    cancelAnimationFrame(frame);
-    clearTimeout(timer);
-    for (const stop of stops) stop();
-    for (const view of views) view.remove?.();
-    root.replaceChildren();
+  const stops = [watchTheme(recolour), store.subscribe(() => pace.soon()), watchSeen(root, (seen) => (pace.seen = seen))];
+  return {
+    drawn: shelf.drawn,
+    end() {
+      pace.end();
+      for (const stop of stops) stop();
+      for (const view of views) view.remove?.();
+      shelf.remove();
+      root.replaceChildren();
+    },
   };
 }
 

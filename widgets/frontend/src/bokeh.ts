@@ -66,6 +66,7 @@ export function loadBokeh(source: string): Bokeh {
 }
 
 export interface Chart {
+  bokeh: Bokeh;
   document: BokehDocument;
   figure: Model;
   remove(): void;
@@ -78,6 +79,7 @@ export async function embed(bokeh: Bokeh, item: unknown, target: HTMLElement): P
   if (root === undefined) throw new Error("The chart is empty.");
   const { document } = root.model;
   return {
+    bokeh,
     document,
     figure: root.model,
     remove: () => {
@@ -95,14 +97,6 @@ export function named(chart: Chart, name: string): Model {
   const model = chart.document.get_model_by_name(name);
   if (model === null) throw new Error(`The chart holds nothing named ${name}.`);
   return model;
-}
-
-/** A two-dimensional array as image glyphs take it. */
-export function image(bokeh: Bokeh, values: Float32Array, rows: number, columns: number): unknown {
-  const { ndarray } = bokeh.require("core/util/ndarray") as unknown as {
-    ndarray(values: Float32Array, options: { dtype: string; shape: [number, number] }): unknown;
-  };
-  return ndarray(values, { dtype: "float32", shape: [rows, columns] });
 }
 
 /** Text that is drawn as it stands: a plain string would be searched for formulas. */

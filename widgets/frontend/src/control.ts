@@ -1,7 +1,7 @@
 // The way to the sessions of a Jupyter kernel that works while a cell runs: a comm that the browser opens, whose messages
 // a subshell of the Jupyter kernel answers. Knows neither anywidget nor JupyterLab.
 import type { Command, SessionInfo } from "./generated/requests";
-import { isAnswer, isSessionsReply } from "./generated/validate";
+import { isAnswer, isEnd, isSessionsReply } from "./generated/validate";
 
 /** What is needed of a kernel connection; the one of JupyterLab fits. */
 export interface KernelConnection {
@@ -89,7 +89,7 @@ export class Control {
   /**
    * Listens to a session, from its setup message on; the function that is returned ends it.
    *
-   * With `bokeh`, BokehJS is the payload of the setup message: a page needs it once.
+   * With `bokeh`, BokehJS comes with the charts: a page needs it once.
    * `ended` is told why when the stream ends otherwise. A Jupyter kernel that dies or restarts ends it in silence.
    */
   async follow(
@@ -102,31 +102,36 @@ export class Control {
     // It is opened by nobody and carries nothing from here, so it needs no subshell.
     setSubshells(comm, "disabled");
     let wanted = true;
-    comm.onMsg = ({ content, buffers }) => {
-      if (wanted) listener(content.data, asView(buffers?.[0]));
-    };
-    comm.onClose = ({ content }) => {
+    const leave = () => {
+      wanted = false;
       this.#forget(comm);
-      if (wanted) ended(String((content.data as { reason?: unknown } | undefined)?.reason ?? "The stream has ended."));
+      comm.dispose();
+    };
+    comm.onMsg = ({ content: { data }, buffers }) => {
+      if (!wanted) return;
+      if (!isEnd(data)) return listener(data, asView(buffers?.[0]));
+      leave();
+      ended(data.reason);
     };
     this.#streams.add(comm);
     this.#timer ??= setInterval(() => void this.sessions().catch(() => {}), SIGN_OF_LIFE_MS);
     try {
       await this.#request({ type: "follow", session, stream: comm.commId, ...(bokeh && { bokeh }) });
     } catch (error) {
-      wanted = false;
-      this.#forget(comm);
-      // One that was not answered in time may yet be obeyed: the page must know its comm then.
-      if (error instanceof Refusal) comm.dispose();
-      else this.#request({ type: "unfollow", stream: comm.commId }).catch(() => {});
+      leave();
+      // One that was not answered in time may yet be obeyed.
+      if (!(error instanceof Refusal)) this.#request({ type: "unfollow", stream: comm.commId }).catch(() => {});
       throw error;
     }
     return () => {
-      wanted = false;
-      this.#forget(comm);
-      // The Jupyter kernel then closes the comm, if late: a page that had forgotten it would be alarmed.
       if (!comm.isDisposed) this.#request({ type: "unfollow", stream: comm.commId }).catch(() => {});
+      leave();
     };
+  }
+
+  /** Says whether this page sees a view, which need not be told anything while no page does. */
+  tellSeen(view: string, sees: boolean): void {
+    this.#request({ type: "seen", view, sees }).catch(() => {});
   }
 
   #forget(comm: Comm): void {

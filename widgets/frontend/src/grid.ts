@@ -77,7 +77,8 @@ export function logTicks(low: number, high: number): number[] {
   return linearTicks(low, high);
 }
 
-function linearTicks(low: number, high: number): number[] {
+/** Round numbers between two, evenly spaced: a few of them. */
+export function linearTicks(low: number, high: number): number[] {
   if (high <= low) return [low];
   const rough = (high - low) / 3;
   const power = 10 ** Math.floor(Math.log10(rough));

@@ -1,29 +1,35 @@
-// The notebook's host: an anywidget whose model brings BokehJS, the documents and the data.
+// The notebook's host: an anywidget whose model brings the data, and later BokehJS and the charts.
 import type { AnyModel } from "@anywidget/types";
 import { mount } from "./app";
 import { loadBokeh } from "./bokeh";
+import { type ChartSource, type Coming, coming } from "./charts";
 import { Control, type KernelConnection } from "./control";
 import { h } from "./dom";
-import { isSetup } from "./generated/validate";
+import { isCharts, isSetup } from "./generated/validate";
+import { Sight } from "./seen";
 import { hideStatic } from "./static";
 import { Store } from "./store";
 
+type Packet = { message: unknown; payload: DataView } | null;
+
 interface Traits extends Record<string, unknown> {
   key: string;
-  bokeh_js: DataView | null;
   setup: unknown;
-  snapshot: { message: unknown; payload: DataView } | null;
-  graph: { message: unknown; payload: DataView } | null;
-  details: { message: unknown; payload: DataView }[];
+  snapshot: Packet;
+  graph: Packet;
+  charts: Packet;
+  details: NonNullable<Packet>[];
   failure: string;
 }
 
 /** Traits that hold a message each. */
-const PACKETS = ["snapshot", "graph"] as const;
+const PACKETS = ["snapshot", "graph", "charts"] as const;
 
 interface Run {
   store: Store;
-  bokehSource: string;
+  charts: Coming<ChartSource>;
+  /** Of all its views in this page. */
+  sight: Sight;
 }
 
 const NO_KERNEL = "Controls need JupyterLab; elsewhere call session.pause(), session.resume() and the like.";
@@ -33,19 +39,17 @@ const runs = new Map<string, Run>();
 
 function initialize({ model }: { model: AnyModel<Traits> }): () => void {
   const key = model.get("key");
-  const run: Run = { store: new Store(), bokehSource: "" };
+  const control = controlOf(model);
+  const tell = (seen: boolean) => typeof control !== "string" && control.tellSeen(key, seen);
+  const run: Run = { store: new Store(), charts: coming(), sight: new Sight(tell) };
   runs.set(key, run);
 
   const take = () => {
-    const source = model.get("bokeh_js");
-    if (source !== null && source.byteLength > 0) {
-      run.bokehSource = new TextDecoder().decode(source);
-      model.set("bokeh_js", null);
-    }
     for (const name of PACKETS) {
       const packet = model.get(name);
       if (!packet?.message) continue;
-      run.store.receive(packet.message, packet.payload);
+      if (isCharts(packet.message)) run.charts.resolve(drawing(packet.message.documents, packet.payload));
+      else run.store.receive(packet.message, packet.payload);
       model.set(name, null);
     }
     const details = model.get("details") ?? [];
@@ -56,7 +60,7 @@ function initialize({ model }: { model: AnyModel<Traits> }): () => void {
     run.store.receive(message, buffers?.[0] as DataView);
   };
   take();
-  const changes = ["bokeh_js" as const, "details" as const, ...PACKETS].map((name) => `change:${name}` as const);
+  const changes = ["details" as const, ...PACKETS].map((name) => `change:${name}` as const);
   for (const change of changes) model.on(change, take);
   model.on("msg:custom", increment);
   return () => {
@@ -66,12 +70,16 @@ function initialize({ model }: { model: AnyModel<Traits> }): () => void {
   };
 }
 
+function drawing(documents: ChartSource["documents"], program: DataView): ChartSource {
+  return { documents, bokeh: loadBokeh(new TextDecoder().decode(program)) };
+}
+
 function render({ model, el }: { model: AnyModel<Traits>; el: HTMLElement }): (() => void) | undefined {
   const key = model.get("key");
   const run = runs.get(key);
   const setup = model.get("setup");
-  // Without BokehJS this is a saved copy of the widget: the static picture below it shows the run.
-  if (run === undefined || run.bokehSource === "" || !isSetup(setup)) return undefined;
+  // Without a state this is a saved copy of the widget: the static picture below it shows the run.
+  if (run === undefined || run.store.state === null || !isSetup(setup)) return undefined;
   const notice = h("p", { class: "deepseek-notice", hidden: true });
   const root = h("div");
   el.append(notice, root);
@@ -86,9 +94,8 @@ function render({ model, el }: { model: AnyModel<Traits>; el: HTMLElement }): ((
   const start = async () => {
     await attached(root, () => gone);
     if (gone) return;
-    const unmount = await mount(root, loadBokeh(run.bokehSource), setup, run.store, controlOf(model));
-    ends.push(unmount, hideStatic(document, key));
-    if (gone) ends.splice(0).forEach((end) => end());
+    ends.push(mount(root, setup, run.store, run.charts.promise, controlOf(model)).end, hideStatic(document, key));
+    if (setup.session !== undefined) ends.push(run.sight.of(root));
   };
   start().catch((error: unknown) => {
     notice.textContent = `The live view could not be drawn: ${String(error)}`;

@@ -142,13 +142,15 @@ describe("a follower", () => {
     expect(heard).toEqual([]);
     expect(control.sent.at(-1)).toMatchObject({ type: "unfollow", stream: stream.commId });
     expect(control.sent.length).toBe(4);
+    expect(stream.isDisposed).toBe(true);
   });
 
   it("is told why the stream ended", async () => {
     const reasons: string[] = [];
     const { stream } = await following((reason) => reasons.push(reason));
-    stream.onClose({ content: { data: { reason: "The training has ended." } } });
+    stream.receive({ type: "end", reason: "The training has ended." });
     expect(reasons).toEqual(["The training has ended."]);
+    expect(stream.isDisposed).toBe(true);
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -159,14 +161,14 @@ describe("a follower", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("that was answered too late is ended, and the page still knows its comm", async () => {
+  it("that was answered too late is ended", async () => {
     const kernel = kernelThat(({ type, id }) => (type === "follow" ? undefined : { type: "answer", id, error: null }), true);
     const heard: unknown[] = [];
     const following = expect(Control.connect(kernel).follow("k", (message) => heard.push(message))).rejects.toThrow("did not answer");
     await vi.advanceTimersByTimeAsync(6000);
     await following;
     const [stream, control] = ["deepseek.stream", "deepseek.control"].map((name) => kernel.comms.find(({ target }) => target === name)!);
-    expect(stream!.isDisposed).toBe(false);
+    expect(stream!.isDisposed).toBe(true);
     stream!.receive({ type: "setup" });
     expect(heard).toEqual([]);
     expect(control!.sent.at(-1)).toMatchObject({ type: "unfollow", stream: stream!.commId });

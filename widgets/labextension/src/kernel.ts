@@ -2,16 +2,21 @@
 import type { Kernel, KernelMessage } from "@jupyterlab/services";
 import { Signal } from "@lumino/signaling";
 import { type Bokeh, loadBokeh } from "../../frontend/src/bokeh";
+import { type ChartSource, type Coming, coming } from "../../frontend/src/charts";
 import { Control } from "../../frontend/src/control";
-import type { Setup } from "../../frontend/src/generated/messages";
+import type { Charts, Setup } from "../../frontend/src/generated/messages";
 import type { Command, SessionInfo } from "../../frontend/src/generated/requests";
-import { isSetup } from "../../frontend/src/generated/validate";
+import { isCharts, isSetup } from "../../frontend/src/generated/validate";
 import { Store } from "../../frontend/src/store";
 import { acquaint } from "./acquaint";
 import type { Absence } from "./empty";
 
 /** How often a Jupyter kernel that runs a cell is asked for its sessions, while none is followed. */
 const POLL_MS = 500;
+
+/** A cell has run so long before it is asked first: inspections mostly begin at the beginning, and later it is asked less often. */
+const FIRST_MS = 50;
+const SLOWER = 1.5;
 
 /** How soon the next look follows one that is still under way. */
 const AGAIN_MS = 50;
@@ -27,7 +32,7 @@ export interface Run {
   readonly control: Control;
   readonly store: Store;
   readonly setup: Setup;
-  readonly bokeh: Bokeh;
+  readonly charts: Coming<ChartSource>;
 }
 
 export class KernelWatch {
@@ -137,10 +142,10 @@ export class KernelWatch {
     const era = this.#era;
     try {
       const absence = await this.#follow(era);
-      if (era === this.#era) this.#found(absence, POLL_MS);
+      if (era === this.#era) this.#found(absence, Math.min(SLOWER * this.#pause, POLL_MS));
     } catch {
       const absence = this.kernel.supportsSubshells || !this.#busy ? "no-deepseek" : "no-subshell";
-      if (era === this.#era) this.#found(absence, Math.min(2 * this.#pause, REFUSED_MS));
+      if (era === this.#era) this.#found(absence, Math.min(2 * Math.max(this.#pause, POLL_MS), REFUSED_MS));
     } finally {
       this.#looking = false;
     }
@@ -189,11 +194,18 @@ export class KernelWatch {
   }
 
   #take(session: SessionInfo, message: unknown, payload: DataView): void {
-    if (isSetup(message)) this.#begin(session, message, payload);
-    else if (this.run?.session.key === session.key) this.run.store.receive(message, payload);
+    if (isSetup(message)) return this.#begin(session, message);
+    if (this.run?.session.key !== session.key) return;
+    if (isCharts(message)) this.#draw(this.run, message, payload);
+    else this.run.store.receive(message, payload);
   }
 
-  #begin(session: SessionInfo, setup: Setup, bokehSource: DataView): void {
+  #draw({ charts }: Run, { documents }: Charts, program: DataView): void {
+    this.#bokeh ??= loadBokeh(new TextDecoder().decode(program));
+    charts.resolve({ bokeh: this.#bokeh, documents });
+  }
+
+  #begin(session: SessionInfo, setup: Setup): void {
     this.restartedAt = null;
     if (this.run?.session.key === session.key) {
       // The same run on a new stream, which counts its messages from the start.
@@ -201,10 +213,9 @@ export class KernelWatch {
       if (store.state !== null) store.state = { ...store.state, sequence: -1 };
       return;
     }
-    this.#bokeh ??= loadBokeh(new TextDecoder().decode(bokehSource));
     const store = new Store();
     store.subscribe(() => this.changed.emit());
-    this.run = { session, control: this.#control, store, setup, bokeh: this.#bokeh };
+    this.run = { session, control: this.#control, store, setup, charts: coming() };
     this.changed.emit();
   }
 
@@ -220,8 +231,8 @@ export class KernelWatch {
     const state = message.header.msg_type === "status" && (message as KernelMessage.IStatusMsg).content.execution_state;
     if (!executes || !state) return;
     this.#busy = state === "busy";
-    this.#pause = POLL_MS;
-    this.#soon(POLL_MS / 2);
+    this.#pause = FIRST_MS;
+    this.#soon(FIRST_MS);
   }
 
   #statusChanged(_: unknown, status: Kernel.Status): void {

@@ -148,10 +148,12 @@ export class Panel extends Widget {
     if (run === null) return;
     const root = h("div");
     this.#host.replaceChildren(root);
-    mount(root, run.bokeh, run.setup, run.store, run.control, this.#watcher.preferences.pauseMs).then(
-      (unmount) => (this.#run === run ? (this.#unmount = unmount) : unmount()),
-      (error: unknown) => setText(root, this.#trans.__("The run could not be drawn: %1", String(error))),
-    );
+    try {
+      const { pauseMs } = this.#watcher.preferences;
+      this.#unmount = mount(root, run.setup, run.store, run.charts.promise, run.control, pauseMs).end;
+    } catch (error) {
+      setText(root, this.#trans.__("The run could not be drawn: %1", String(error)));
+    }
   }
 
   #takeAway(): void {

@@ -4,7 +4,7 @@ import type { ISettingRegistry } from "@jupyterlab/settingregistry";
 export class Preferences {
   /** Whether an inspection that begins in the notebook in front brings the panel to the front. */
   opensPanel = false;
-  #updatesPerSecond = 4;
+  #updatesPerSecond = 10;
 
   /** Between two drawings of news. */
   pauseMs = (): number => 1000 / this.#updatesPerSecond;
@@ -12,7 +12,7 @@ export class Preferences {
   follow(settings: ISettingRegistry.ISettings): void {
     const read = () => {
       this.opensPanel = settings.get("openPanel").composite === true;
-      this.#updatesPerSecond = Number(settings.get("updatesPerSecond").composite) || 4;
+      this.#updatesPerSecond = Number(settings.get("updatesPerSecond").composite) || 10;
     };
     settings.changed.connect(read);
     read();

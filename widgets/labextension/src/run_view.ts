@@ -4,8 +4,8 @@ import type { Message } from "@lumino/messaging";
 import { Widget } from "@lumino/widgets";
 import { mount } from "../../frontend/src/app";
 import { h, setText } from "../../frontend/src/dom";
-import type { Setup } from "../../frontend/src/generated/messages";
-import { isSetup } from "../../frontend/src/generated/validate";
+import type { Charts, Setup } from "../../frontend/src/generated/messages";
+import { isCharts, isSetup } from "../../frontend/src/generated/validate";
 import { Store } from "../../frontend/src/store";
 import type { RunData, RunServer } from "./server";
 
@@ -86,27 +86,25 @@ export class RunView extends Widget {
     setText(this.#notice, text);
   }
 
-  async #take({ version, setup, messages }: RunData): Promise<void> {
-    if (!isSetup(setup)) throw new Error(this.#trans.__("The Jupyter server and this page are of different versions: reload the page."));
+  async #take({ version, setup, charts, messages }: RunData): Promise<void> {
+    if (!isSetup(setup) || !isCharts(charts)) throw new Error(this.#trans.__("The Jupyter server and this page are of different versions: reload the page."));
     const shown = JSON.stringify([setup.title, setup.meta]);
     if (shown !== this.#shown) this.#store = new Store();
     // Each answer counts its messages from the start.
     else if (this.#store.state !== null) this.#store.state = { ...this.#store.state, sequence: -1 };
     for (const { message, payload } of messages) this.#store.receive(message, view(payload));
-    if (shown !== this.#shown) await this.#draw(setup);
+    if (shown !== this.#shown) await this.#draw(setup, charts);
     this.#shown = shown;
     this.#version = version;
   }
 
-  async #draw(setup: Setup): Promise<void> {
+  async #draw(setup: Setup, { documents }: Charts): Promise<void> {
     const bokeh = await this.#server.bokeh();
     if (this.isDisposed) return;
     this.#unmount?.();
     const root = h("div");
     this.#host.replaceChildren(root);
-    const unmount = await mount(root, bokeh, setup, this.#store);
-    if (this.isDisposed) unmount();
-    else this.#unmount = unmount;
+    this.#unmount = mount(root, setup, this.#store, Promise.resolve({ bokeh, documents })).end;
   }
 }
 

@@ -7,6 +7,7 @@ export interface RunData {
   /** Changes when the run has grown. */
   version: string;
   setup: unknown;
+  charts: unknown;
   messages: { message: unknown; payload: string }[];
 }
 

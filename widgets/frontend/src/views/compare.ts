@@ -33,7 +33,6 @@ export async function compareView(host: Host, parent: HTMLElement): Promise<View
     linear: await rowsChart(host, "compare/linear", plots, "The chosen metric of every layer in steps A and B"),
   };
   const changes = await rowsChart(host, "compare/change", plots, "How much the chosen metric of every layer changed from A to B");
-  const all = [values.log, values.linear, changes];
 
   function show(state: State, metric: MetricInfo, layers: LayerChange[], layer: number | null): void {
     const shown = values[metric.scale];
@@ -42,7 +41,7 @@ export async function compareView(host: Host, parent: HTMLElement): Promise<View
     for (const scale of ["log", "linear"] as const) values[scale].plot.hidden = scale !== metric.scale;
     for (const pair of [shown, changes]) pair.show(layers, names, chosen);
     shown.axis["axis_label"] = metric.title;
-    if (metric.scale === "log") showTicks(host, shown, layers);
+    if (metric.scale === "log") showTicks(shown, layers);
     changes.axis["axis_label"] = metric.scale === "log" ? "log10(B / A)" : "B − A";
     const limit = threshold(metric.scale);
     named(changes.chart, "limits")["data"] = { limit: [-limit, limit] };
@@ -52,7 +51,6 @@ export async function compareView(host: Host, parent: HTMLElement): Promise<View
   }
 
   return {
-    charts: all.map(({ chart }) => chart),
     update(state, selection) {
       const { metric, layer } = selection;
       metrics.show(selection);
@@ -72,14 +70,13 @@ export async function compareView(host: Host, parent: HTMLElement): Promise<View
       first.show(state, firstChanged(layers, metric.scale), metric.scale, `The one nearest the input that changed by more than ${limit}:`, `None changed by more than ${limit}.`);
       const merged = `Each side holds the ${metric.worst === "max" ? "largest" : "smallest"} of its ${state.stride} steps.`;
       setText(hint, `Dashed lines: a change by ${limit}, up or down. ${state.stride > 1 ? merged : ""}`);
-      show(state, metric, layers, layer);
+      host.later(plots, () => show(state, metric, layers, layer));
     },
-    remove: () => all.forEach(({ chart }) => chart.remove()),
   };
 }
 
-function showTicks(host: Host, { chart, axis }: { chart: Chart; axis: Record<string, unknown> }, layers: LayerChange[]): void {
-  labelTicks(host.bokeh, axis, named(chart, "ticks"), ...colourRange(Float32Array.from(layers.flatMap(({ a, b }) => [a, b])), "log"));
+function showTicks({ chart, axis }: { chart: Chart; axis: Record<string, unknown> }, layers: LayerChange[]): void {
+  labelTicks(chart.bokeh, axis, named(chart, "ticks"), ...colourRange(Float32Array.from(layers.flatMap(({ a, b }) => [a, b])), "log"));
 }
 
 /** What is not finite, or not above zero on a log scale, has no place in a chart: the table tells it. */

@@ -1,15 +1,15 @@
 // A chart of the comparison of two steps: a row for every layer, which a click chooses.
-import { embed, named, type PointEvent } from "../bokeh";
+import { named, type PointEvent } from "../bokeh";
 import type { LayerChange } from "../compare";
 import { h } from "../dom";
 import { showRows } from "./rows";
-import { chartItem, type Host } from "./view";
+import type { Host } from "./view";
 
 /** Adds the chart of that name to its parent. */
 export async function rowsChart(host: Host, name: string, parent: HTMLElement, label: string) {
   const plot = h("div", { class: "ds-plot", role: "img", "aria-label": label, "data-testid": name.replace("/", "-") });
   parent.append(plot);
-  const chart = await embed(host.bokeh, chartItem(host.setup, name), plot);
+  const chart = await host.chart(name, plot);
   const frame = named(chart, "chosen");
   let layers: LayerChange[] = [];
   let labels = "";
@@ -25,7 +25,7 @@ export async function rowsChart(host: Host, name: string, parent: HTMLElement, l
     axis: (chart.figure["below"] as Record<string, unknown>[])[0]!,
     show(shown: LayerChange[], names: string[], chosen: number) {
       layers = shown;
-      if (names.join("\n") !== labels) showRows(host.bokeh, chart.figure, names);
+      if (names.join("\n") !== labels) showRows(chart, names);
       labels = names.join("\n");
       frame.setv({ top: chosen, bottom: chosen + 1, visible: chosen >= 0 });
     },

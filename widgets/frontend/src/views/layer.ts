@@ -1,5 +1,6 @@
 // All metrics of the chosen layer over steps.
-import { embed, named } from "../bokeh";
+import { named } from "../bokeh";
+import { chartIn } from "../charts";
 import { h, setText } from "../dom";
 import { layerLabel } from "../format";
 import type { MetricInfo } from "../generated/messages";
@@ -8,12 +9,12 @@ import type { State } from "../store";
 import { type Numbers, rowsBySteps, tableTwin } from "./table";
 import { labelTicks } from "./ticks";
 import { detailView } from "./layer_detail";
-import { chartItem, type Host, type View } from "./view";
+import type { Host, View } from "./view";
 
 /** With more points than this a line reads better alone. */
 const MOST_DOTS = 60;
 
-export async function layerView(host: Host, parent: HTMLElement): Promise<View> {
+export function layerView(host: Host, parent: HTMLElement): View {
   const choice = h("select", { "aria-label": "layer", "data-testid": "layer-select" });
   const type = h("span", { class: "ds-type" });
   const head = h("div", { class: "ds-section-head" }, h("h3", {}, "Layer"), choice, type);
@@ -23,12 +24,11 @@ export async function layerView(host: Host, parent: HTMLElement): Promise<View> 
   parent.append(element);
   const detail = detailView(host, element);
   head.append(detail.buttons);
-  const lines = await Promise.all(host.setup.metrics.map((metric) => line(host, metric, plots)));
+  const lines = host.setup.metrics.map((metric) => line(host, metric, plots));
   let names = "";
   choice.addEventListener("change", () => host.select({ layer: Number(choice.value) }));
 
   return {
-    charts: lines.map(({ chart }) => chart),
     update(state, { layer }) {
       const all = state.layers.map(layerLabel);
       if (all.join("\n") !== names) {
@@ -40,44 +40,39 @@ export async function layerView(host: Host, parent: HTMLElement): Promise<View> 
       choice.value = String(layer);
       setText(type, state.layers[layer]?.type ?? "");
       plots.dataset["layer"] = state.layers[layer]?.name ?? "";
-      for (const { show } of lines) show(state, layer);
+      for (const show of lines) show(state, layer);
       detail.show(state, state.layers[layer]?.name ?? "");
       twin.show(() => layerNumbers(host.setup.metrics, state, layer));
     },
-    remove() {
-      for (const { chart } of lines) chart.remove();
-      detail.remove();
-    },
+    remove: detail.remove,
   };
 }
 
-async function line(host: Host, metric: MetricInfo, parent: HTMLElement) {
+function line(host: Host, metric: MetricInfo, parent: HTMLElement): (state: State, layer: number) => void {
   const plot = h("div", { class: "ds-plot", role: "img", "aria-label": `${metric.title} over steps`, title: metric.description });
   const absent = h("p", { class: "ds-empty" }, `${metric.title}: not measured in this layer`);
   const cell = h("div", { class: "ds-line" }, plot, absent);
   parent.append(cell);
-  const chart = await embed(host.bokeh, chartItem(host.setup, `layer/${metric.name}`), plot);
-  const source = named(chart, `layer/${metric.name}`);
+  const redraw = chartIn(host, `layer/${metric.name}`, plot);
 
-  const dots = named(chart, "dots");
-  const axis = (chart.figure["left"] as Record<string, unknown>[])[0]!;
-
-  function show(state: State, layer: number): void {
+  return (state, layer) => {
     const row = state.rows.get(metric.name)?.indexOf(layer) ?? -1;
     const matrix = state.metrics.get(metric.name);
     plot.hidden = row < 0;
     absent.hidden = row >= 0;
     if (matrix === undefined || row < 0) return;
     const values = matrix.values.slice(row * matrix.columns, (row + 1) * matrix.columns);
-    if (metric.scale === "log") {
-      const [low, high] = colourRange(values as Float32Array, "log");
-      labelTicks(host.bokeh, axis, named(chart, "ticks"), low, high);
-    }
-    source["data"] = { step: Float32Array.from(state.steps), value: drawable(values as Float32Array, metric.scale) };
-    dots["visible"] = values.length <= MOST_DOTS;
     cell.dataset["points"] = String(values.length);
-  }
-  return { chart, show };
+    redraw((chart) => {
+      if (metric.scale === "log") {
+        const axis = (chart.figure["left"] as Record<string, unknown>[])[0]!;
+        labelTicks(chart.bokeh, axis, named(chart, "ticks"), ...colourRange(values as Float32Array, "log"));
+      }
+      const data = { step: Float32Array.from(state.steps), value: drawable(values as Float32Array, metric.scale) };
+      named(chart, `layer/${metric.name}`)["data"] = data;
+      named(chart, "dots")["visible"] = values.length <= MOST_DOTS;
+    });
+  };
 }
 
 /** What the lines show: each metric that was measured in the layer, by step. */

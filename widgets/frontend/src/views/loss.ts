@@ -1,10 +1,11 @@
 // One logged scalar over steps.
-import { embed, named } from "../bokeh";
+import { named } from "../bokeh";
+import { chartIn } from "../charts";
 import { h } from "../dom";
 import { rowsBySteps, tableTwin } from "./table";
-import { chartItem, type Host, type View } from "./view";
+import type { Host, View } from "./view";
 
-export async function lossView(host: Host, parent: HTMLElement): Promise<View> {
+export function lossView(host: Host, parent: HTMLElement): View {
   const choice = h("select", { "aria-label": "logged value", "data-testid": "scalar-select" });
   const title = h("h3", {}, "Loss");
   const plot = h("div", { class: "ds-plot", role: "img", "aria-label": "The logged value over steps", "data-testid": "loss" });
@@ -13,13 +14,11 @@ export async function lossView(host: Host, parent: HTMLElement): Promise<View> {
   const twin = tableTwin(host, "The logged value by step", "loss-table");
   const element = h("section", { class: "ds-card ds-loss" }, head, plot, empty, twin.element);
   parent.append(element);
-  const chart = await embed(host.bokeh, chartItem(host.setup, "loss"), plot);
-  const source = named(chart, "loss");
+  const redraw = chartIn(host, "loss", plot);
   let names = "";
   choice.addEventListener("change", () => host.select({}));
 
   return {
-    charts: [chart],
     update(state) {
       const scalars = [...state.scalars.keys()];
       if (scalars.join("\n") !== names) {
@@ -35,11 +34,10 @@ export async function lossView(host: Host, parent: HTMLElement): Promise<View> {
       const points = state.scalars.get(choice.value);
       if (points === undefined) return;
       const row = (index: number) => points.values.slice(index * points.columns, (index + 1) * points.columns);
-      source["data"] = { step: row(0), mean: row(1), low: row(2), high: row(3) };
+      redraw((chart) => (named(chart, "loss")["data"] = { step: row(0), mean: row(1), low: row(2), high: row(3) }));
       plot.dataset["points"] = String(points.columns);
       const heads = ["step", "mean", "lowest", "highest"];
       twin.show(() => ({ heads, rows: rowsBySteps(row(0), [row(1), row(2), row(3)]) }));
     },
-    remove: chart.remove,
   };
 }

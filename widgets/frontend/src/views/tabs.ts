@@ -1,8 +1,6 @@
 // Several views in one place, of which one is seen; the others are not drawn.
-import type { Chart } from "../bokeh";
 import { h } from "../dom";
 import type { State } from "../store";
-import { colourChart } from "../theme";
 import type { Host, Selection, View } from "./view";
 
 export interface Tab {
@@ -13,7 +11,7 @@ export interface Tab {
 }
 
 /** A view is made when its tab is chosen for the first time; the first tab is, to begin with. */
-export async function tabsView(host: Host, parent: HTMLElement, tabs: readonly [Tab, ...Tab[]]): Promise<View> {
+export function tabsView(host: Host, parent: HTMLElement, tabs: readonly [Tab, ...Tab[]]): View {
   const list = h("div", { class: "ds-tablist", role: "tablist", "aria-label": "Views" });
   parent.append(list);
   const id = `ds-tab-${Math.random().toString(36).slice(2)}`;
@@ -53,16 +51,12 @@ export async function tabsView(host: Host, parent: HTMLElement, tabs: readonly [
       const view = await page.making;
       if (removed) return view.remove?.();
       page.view = view;
-      for (const chart of view.charts ?? []) colourChart(chart, host.root);
     }
     host.select({});
   }
 
-  await choose(chosen);
+  void choose(chosen);
   return {
-    get charts(): readonly Chart[] {
-      return pages.flatMap(({ view }) => view?.charts ?? []);
-    },
     update(state: State, selection: Selection) {
       chosen.view?.update(state, selection);
     },

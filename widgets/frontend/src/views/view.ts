@@ -1,16 +1,14 @@
 // What the views have in common.
-import type { Bokeh, Chart } from "../bokeh";
+import type { Chart } from "../bokeh";
 import type { Control } from "../control";
 import type { MetricInfo, Setup } from "../generated/messages";
 import type { State } from "../store";
 
-/** One part of the page; it adds itself to its parent at once, because charts must be born in the page. */
+/** One part of the page; it adds itself to its parent at once. */
 export interface View {
-  /** Shows a new state; called at most once a frame. */
+  /** Shows a new state; what takes long is handed to the host's `later`. */
   update(state: State, selection: Selection): void;
   remove?(): void;
-  /** Charts that follow the theme. */
-  readonly charts?: readonly Chart[];
 }
 
 /** What the user chose. */
@@ -24,16 +22,13 @@ export interface Selection {
 
 /** What views need from the page that they stand in. */
 export interface Host {
-  bokeh: Bokeh;
   setup: Setup;
   root: HTMLElement;
   /** The way to the training, or the sentence that says why there is none. */
   control: Control | string;
   select(change: Partial<Selection>): void;
-}
-
-export function chartItem(setup: Setup, name: string): unknown {
-  const chart = setup.documents.find((document) => document.name === name);
-  if (chart === undefined) throw new Error(`There is no chart ${name}.`);
-  return chart.item;
+  /** Draws a chart of that name into an element that is seen: charts must be born in the page. Resolves once it is there. */
+  chart(name: string, target: HTMLElement): Promise<Chart>;
+  /** Has a part that takes long drawn in a frame of its own; a newer one of the same part replaces it. */
+  later(part: object, draw: () => void): void;
 }
