@@ -32,8 +32,8 @@ CHUNK = 5
 """Steps of one turn."""
 
 MODELS = {
-    "gpt_6x256_8x128_tokens": (gpt, 60, None),
-    "resnet18_32x3x32x32": (resnet, 45, None),
+    "gpt_6x256_8x128_tokens": (gpt, 45, None),
+    "resnet18_32x3x32x32": (resnet, 30, None),
     "lstm_2x128_64x32": (lstm, 200, 1),
     "mlp_20x64": (mlp, 600, 1),
 }
@@ -42,6 +42,9 @@ small models wait for each other's threads so often that windows of bare steps d
 
 SETTLING_S = 0.1
 """After a session came or went; what opening it costs is no cost of being attached."""
+
+ATTACHED_TURNS = 60
+"""At most; as many windows again would not tell more about what is the same in each step."""
 
 CONTROL = "control: not watching either"
 WATCHING = "deepseek budget=0.05"
@@ -58,7 +61,7 @@ def _measure(make: Callable[[], Any], turns: int, threads: int | None) -> dict[s
     torch.set_num_threads(threads or os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as folder:
         copy = _Copy(make, Path(folder))
-        attached = copy.attached_in_turns(turns)
+        attached = copy.attached_in_turns(min(turns, ATTACHED_TURNS))
         watched = copy.watched_in_turns(turns)
     step_ms = median(attached[BARE]) / CHUNK * 1e3
     result = _compared(watched, CONTROL, WATCHING) | _compared(attached, ATTACHED_CONTROL, ATTACHED)
