@@ -10,6 +10,8 @@ from deepseek.explain.faithfulness import FaithfulnessReport, faithfulness
 from deepseek.explain.features import Features
 from deepseek.explain.pixels import grid, superpixels
 from deepseek.explain.shap_values import shap
+from deepseek.explain.shortcuts.audit import audit_shortcuts
+from deepseek.explain.shortcuts.report import ShortcutReport
 from deepseek.explain.tables import Table
 from deepseek.explain.words import words
 
@@ -19,10 +21,12 @@ __all__ = [
     "Attribution",
     "FaithfulnessReport",
     "Features",
+    "ShortcutReport",
     "Table",
     "TokenScores",
     "attention",
     "attribute",
+    "audit_shortcuts",
     "faithfulness",
     "grid",
     "shap",
