@@ -1,6 +1,5 @@
 """What an explanation consists of, whatever method made it."""
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepseek.errors import DeepseekError
+from deepseek.explain.attribution_file import MAGIC, restored, stored
 from deepseek.explain.part import part_of
 from deepseek.explain.saved import explained, read, write
 from deepseek.showing import viewer
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Arrays = dict[str, Array]
-
-MAGIC = b"deepseek-attribution-1\n"
-"""What a file begins with."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -263,17 +260,7 @@ class Attribution:
         Raises:
             DeepseekError: The file cannot be written.
         """
-        arrays = {"base_values": self.base_values, "outputs": self.outputs}
-        if self.groups is not None:
-            arrays["groups"] = self.groups
-        names = list(self.values_by_input)
-        for place, name in enumerate(names):
-            arrays[f"values/{place}"] = self.values_by_input[name]
-            arrays[f"data/{place}"] = self.data_by_input[name]
-            if self.std_error_by_input is not None:
-                arrays[f"std_error/{place}"] = self.std_error_by_input[name]
-        about = {name: getattr(self, name) for name in _PLAIN} | {"inputs": names}
-        return write(path, MAGIC, about, arrays)
+        return write(path, MAGIC, *stored(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Attribution":
@@ -283,74 +270,8 @@ class Attribution:
             DeepseekError: The file is missing, foreign, damaged or too large.
         """
         with explained(path, "Attribution.save"):
-            return _assembled(*read(path, MAGIC))
-
-
-_PLAIN = (
-    "method",
-    "target",
-    "background",
-    "evaluations",
-    "seconds",
-    "feature_names",
-    "shown",
-    "output_names",
-    "notes",
-)
+            return cls(**restored(*read(path, MAGIC)))
 
 
 def _only(arrays: Mapping[str, Array]) -> Any:
     return next(iter(arrays.values())) if len(arrays) == 1 else dict(arrays)
-
-
-def _assembled(about: dict[str, Any], arrays: Arrays) -> Attribution:
-    """Put an attribution together, and check that its parts fit each other."""
-    names = [str(name) for name in about["inputs"]]
-    parts = {
-        kind: {name: arrays[f"{kind}/{place}"] for place, name in enumerate(names)}
-        for kind in ("values", "data", "std_error")
-        if kind != "std_error" or "std_error/0" in arrays
-    }
-    base, outputs = arrays["base_values"], arrays["outputs"]
-    if not names or base.shape != outputs.shape or base.ndim not in (1, 2):
-        raise ValueError("its outputs do not fit its base values")
-    for values in (*parts["values"].values(), *parts.get("std_error", {}).values()):
-        if values.ndim < 2 or len(values) != len(base) or (base.ndim == 2 and values.shape[-1] != base.shape[1]):
-            raise ValueError("its values do not fit its outputs")
-    groups = arrays.get("groups")
-    if groups is not None and not _is_grouping(groups, parts["values"], parts["data"]):
-        raise ValueError("its groups do not fit its values")
-    seconds = float(about["seconds"])
-    if not math.isfinite(seconds):
-        raise ValueError("its time is not a number")
-    return Attribution(
-        values_by_input=parts["values"],
-        data_by_input=parts["data"],
-        base_values=base,
-        outputs=outputs,
-        method=str(about["method"]),
-        target=str(about["target"]),
-        background=str(about["background"]),
-        std_error_by_input=parts.get("std_error"),
-        groups=groups,
-        evaluations=int(about["evaluations"]),
-        seconds=seconds,
-        feature_names=tuple(map(str, about["feature_names"])),
-        shown=_shown(about.get("shown", ()), parts["values"]),
-        output_names=tuple(map(str, about["output_names"])),
-        notes=tuple(map(str, about["notes"])),
-    )
-
-
-def _is_grouping(groups: Array, values: Arrays, data: Arrays) -> bool:
-    """Whether these are numbers of groups that the values of the only input stand for, each of them with a member."""
-    (value,), (row,) = values.values(), data.values()
-    return groups.shape in (row.shape[1:], row.shape) and set(np.unique(groups)) - {-1.0} == set(range(value.shape[1]))
-
-
-def _shown(rows: Sequence[Sequence[str]], values: Arrays) -> tuple[tuple[str, ...], ...]:
-    shown = tuple(tuple(map(str, row)) for row in rows)
-    most = next(iter(values.values())).shape
-    if shown and (len(shown) != most[0] or not all(1 <= len(row) <= most[1] for row in shown)):
-        raise ValueError("its words do not fit its values")
-    return shown

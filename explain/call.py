@@ -1,7 +1,6 @@
 """A model and what it is called with, so that it can be called again with other tensors in their place."""
 
 import copy
-import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -11,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from deepseek.errors import DeepseekError
+from deepseek.explain.described import described
 from deepseek.explain.embeddings import reader, standing_in
-from deepseek.explain.features import Features
-from deepseek.explain.tables import frame_features, is_frame
 from deepseek.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from deepseek.explain.features import Features
 
 Inputs: TypeAlias = "Tensor | tuple[Any, ...] | Mapping[str, Any] | pd.DataFrame | Features"
 """A tensor, a tuple (positional arguments), a mapping (keyword arguments, such as a transformers BatchEncoding), a
@@ -53,7 +53,7 @@ class Call:
         if not isinstance(model, nn.Module):
             raise DeepseekError(f"`model` must be a torch.nn.Module, not {type(model).__name__}.")
         self.model = model
-        self.features = _described(model, inputs)
+        self.features = described(model, inputs)
         self._positional = not isinstance(self.features.inputs, Mapping)
         self._arguments = _named(self.features.inputs)
         self._readers: dict[str, nn.Embedding] = {}
@@ -138,24 +138,6 @@ class Call:
         )
 
 
-def _described(model: nn.Module, inputs: Any) -> Features:
-    """Return the inputs with what is known about their features, where the model is and, for frames, in its dtype."""
-    given = frame_features(inputs) if is_frame(inputs) else inputs
-    if not isinstance(given, Features):
-        return Features(given)
-    like = next((each for each in model.parameters() if each.is_floating_point()), torch.empty(0))
-    if isinstance(given.inputs, Tensor):
-        return dataclasses.replace(given, inputs=given.inputs.to(like if given.encode else like.device))
-    if isinstance(given.inputs, Mapping):
-        placed = {name: _on(like.device, value) for name, value in given.inputs.items()}
-        return dataclasses.replace(given, inputs=placed)
-    return given
-
-
-def _on(device: torch.device, value: Any) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value
-
-
 def _named(inputs: Any) -> dict[str, Any]:
     if isinstance(inputs, Tensor):
         return {SINGLE: inputs}
@@ -201,35 +183,3 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def main_output(output: Any) -> Tensor:
-    """Return the tensor that is meant when a model returns several.
-
-    ``logits`` where there are any, otherwise the first tensor of floating point in a mapping, dataclass or tuple.
-
-    Raises:
-        DeepseekError: There is none.
-    """
-    if isinstance(output, Tensor):
-        return output
-    logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
-    if isinstance(logits, Tensor):
-        return logits
-    for value in _values(output):
-        if isinstance(value, Tensor) and value.is_floating_point():
-            return value
-    raise DeepseekError(
-        f"The model returned {type(output).__name__} without a floating-point tensor: pass "
-        "`target=lambda output: ...` that makes one number for each row of it."
-    )
-
-
-def _values(output: Any) -> list[Any]:
-    if isinstance(output, Mapping):
-        return list(output.values())
-    if isinstance(output, (tuple, list)):
-        return list(output)
-    if dataclasses.is_dataclass(output):
-        return [getattr(output, field.name) for field in dataclasses.fields(output)]
-    return list(getattr(output, "__dict__", {}).values())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deepseek.errors import DeepseekError
-from deepseek.explain.call import main_output
+from deepseek.explain.output import main_output
 
 Target = int | tuple[int, ...] | Sequence[int] | Tensor | Callable[[Any], Tensor] | None
 """None for all outputs; the index of one (a tuple where the output has more than one dimension beside the rows); a list

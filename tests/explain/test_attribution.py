@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from deepseek.errors import DeepseekError
-from deepseek.explain.attribution import MAGIC, Attribution
+from deepseek.explain.attribution import Attribution
+from deepseek.explain.attribution_file import MAGIC
 
 
 def made(outputs=(), inputs=("x",), **options):

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from deepseek.errors import DeepseekError
-from deepseek.explain.call import Call, evaluating, main_output
+from deepseek.explain.call import Call, evaluating
+from deepseek.explain.output import main_output
 from deepseek.explain.target import Chooser
 
 

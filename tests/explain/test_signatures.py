@@ -199,7 +199,7 @@ def test_faithfulness_takes_the_same(case, net):
 
 
 def _first(output):
-    from deepseek.explain.call import main_output
+    from deepseek.explain.output import main_output
 
     made = main_output(output)
     return made.reshape(len(made), -1)[:, 0]

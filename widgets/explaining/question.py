@@ -11,8 +11,9 @@ from deepseek.errors import DeepseekError
 from deepseek.explain import attention, attribute, shap
 from deepseek.explain.attention.watch import undisturbed
 from deepseek.explain.by_captum import Method as MethodAgainstOne
-from deepseek.explain.call import Call, main_output
+from deepseek.explain.call import Call
 from deepseek.explain.explaining import row_of
+from deepseek.explain.output import main_output
 from deepseek.explain.shap_values import Method as ShapMethod
 from deepseek.widgets.explaining.message import Explanation
 

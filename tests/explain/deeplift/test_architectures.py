@@ -4,7 +4,7 @@ import pytest
 import torch
 from explained import CASES, call, explain, make, relative_gap
 
-from deepseek.explain.call import main_output
+from deepseek.explain.output import main_output
 
 BARS = {torch.float64: 1e-10, torch.float32: 1e-5}
 
