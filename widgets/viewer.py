@@ -1,7 +1,7 @@
 """How recordings are shown; the inspector is handed one, because it must not know the widgets."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +43,11 @@ class Viewer:
 
         show(recording)
 
-    def report(self, recording: "Recording", path: str | Path) -> Path:
-        """Write ``recording`` to ``path`` as one self-contained HTML file and return that path."""
+    def report(self, recording: "Recording", path: str | Path, explanations: "Sequence[Explanation]" = ()) -> Path:
+        """Write ``recording`` and explanations to ``path`` as one self-contained HTML file and return that path."""
         from deepseek.widgets.report import write_report
 
-        return write_report(recording, path)
+        return write_report(recording, path, explanations=explanations)
 
     def explanation_widget(self, explanation: "Explanation") -> "ExplanationWidget":
         """Return the widget of an attribution or of attention maps."""

@@ -1,6 +1,7 @@
 """What an explanation looks like where no program runs: untrusted and reopened notebooks, pages, terminals."""
 
 import base64
+import warnings
 from contextlib import suppress
 from io import BytesIO
 
@@ -34,7 +35,8 @@ def static_text(explanation: Explanation) -> str:
 
 def _picture(explanation: Explanation) -> str:
     buffer = BytesIO()
-    with suppress(DeepseekError):  # of some shapes there is no picture
+    with warnings.catch_warnings(), suppress(DeepseekError):  # of some shapes there is no picture
+        warnings.simplefilter("ignore", UserWarning)  # names may hold letters that the font has not
         explanation.plot(0).savefig(buffer, format="png", dpi=72)
     if not 0 < buffer.tell() <= PICTURE_BYTES:
         return ""

@@ -30,7 +30,7 @@ export function attentionGrid(explanation: Attention, root: HTMLElement, select:
   );
   const columns = Array.from({ length: heads }, (_, head) => h("th", { scope: "col" }, String(maps[0]!.info.heads[head] ?? head)));
   const table = h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "head"), ...columns)), h("tbody", {}, ...lines));
-  const scroll = h("div", { class: "ds-heads", role: "region", "aria-label": "All heads", tabindex: 0 }, table);
+  const scroll = h("div", { class: "ds-heads", role: "region", "aria-label": `All heads of ${explanation.message.model}`, tabindex: 0 }, table);
   const hint = "Within a picture, lines are tokens that look and columns those that are looked at: the brighter, the more.";
   const element = h("section", { class: "ds-card", "data-testid": "explain-heads" }, h("h3", {}, "All heads"), scroll, h("p", { class: "ds-note" }, hint));
   let drawn = "";

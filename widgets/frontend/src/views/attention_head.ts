@@ -14,7 +14,7 @@ export function attentionHead(explanation: Attention, root: HTMLElement, select:
   const told = h("p", { class: "ds-note", "aria-live": "polite", "data-testid": "explain-weight" });
   const ramp = h("span", { class: "ds-ramp", "aria-hidden": "true" });
   const legend = h("p", { class: "ds-scale" }, "0", ramp, `${formatNumber(explanation.message.most, 2)} (square-root scale)`);
-  const twin = tableTwin({ select: () => select({}) }, "Weights of the head", "explain-table");
+  const twin = tableTwin({ select: () => select({}) }, `Weights of a head of ${explanation.message.model}`, "explain-table");
   const element = h("section", { class: "ds-card ds-one-head" }, title, canvas, legend, told, twin.element);
   let shown: Chosen | null = null;
 

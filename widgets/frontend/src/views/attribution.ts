@@ -22,8 +22,8 @@ export function attributionView(explanation: Attribution, root: HTMLElement, par
   const verdict = h("p", { "aria-live": "polite", "data-testid": "explain-verdict" });
   const bars = attributionBars();
   const picture = attributionPicture(root);
-  const table = attributionTable(draw);
-  const card = h("section", { class: "ds-card", "aria-label": "Attributions" }, verdict, bars.element, picture.element, table.element);
+  const table = attributionTable(`Attributions of ${message.target} by ${message.method}`, draw);
+  const card = h("section", { class: "ds-card" }, verdict, bars.element, picture.element, table.element);
   parent.append(head, trust.element, card);
 
   function draw(): void {

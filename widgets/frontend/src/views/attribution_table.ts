@@ -5,8 +5,8 @@ import { strongest, type AttributionPart } from "./attribution_bars";
 import { INTERVAL } from "./attribution_trust";
 import { tableTwin } from "./table";
 
-export function attributionTable(opened: () => void): AttributionPart {
-  const twin = tableTwin({ select: opened }, "Attributions", "explain-table");
+export function attributionTable(label: string, opened: () => void): AttributionPart {
+  const twin = tableTwin({ select: opened }, label, "explain-table");
   return {
     element: h("div", {}, twin.element),
     show(input, row, place) {

@@ -18,7 +18,7 @@ export function trustView(explanation: Attribution): { element: HTMLElement; sho
   const tiles = h("dl", { class: "ds-tiles" }, ...[value!, expected!, missing!, error!, cost].map(({ element }) => element));
   const notes = h("ul", { class: "ds-notes", "data-testid": "explain-notes" }, ...message.notes.map((note) => h("li", {}, note)));
   notes.hidden = message.notes.length === 0;
-  const element = h("section", { class: "ds-card ds-trust", "aria-label": "How far to trust it", "data-testid": "explain-trust" }, tiles, notes);
+  const element = h("section", { class: "ds-card ds-trust", "data-testid": "explain-trust" }, tiles, notes);
   return {
     element,
     show(row, output) {
