@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).parent
-NAMES = ("summary", "overhead", "windows", "deeplift")
+NAMES = ("summary", "overhead", "windows", "deeplift", "precision")
 
 
 def main(names: list[str]) -> None:
@@ -29,6 +29,7 @@ def quote() -> None:
     _write_table("bench", "overhead", "{ratio:.2f} ({quartile_low:.2f}-{quartile_high:.2f})")
     _write_table("windows", "windows", "{median:.2f} ({percentile_95:.2f}, {percentile_95_without_noise:.2f})")
     _write_table("gaps", "deeplift", "{text}", part="gaps", page="docs/deeplift.md")
+    _write_table("accuracy", "precision", "{accuracy:.1f}", part="accuracy", page="docs/adaptive_precision.md")
 
 
 def _write_table(mark: str, name: str, cell: str, *, part: str | None = None, page: str = "README.md") -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from zoo import CNN
 
-from deepseek.kernels.precision import AdaptivePrecision
+from deepseek.kernels.precision import AdaptivePrecision, PackedActivations
 
 FLOAT32 = "float32"
 POLICIES = (FLOAT32, "half", "gradient_norm", "exponent")
@@ -109,8 +110,8 @@ CASES: dict[str, Case] = {
     "inputs too large": Case(lambda: mlp(norm=True), ("0",), lambda x: x * 1e6),
     "inputs too small": Case(lambda: mlp(norm=True), ("0",), lambda x: x * 1e-7),
     "inputs with an offset": Case(lambda: mlp(norm=True), ("0",), lambda x: x + 3000),
-    "sums that grow": Case(Growing, ("blocks.5",)),
-    "small loss, no scaler": Case(mlp, ("0", "2"), scaled=False, loss_weight=1e-5),
+    "sums that grow": Case(Growing, ("blocks.4", "blocks.5")),
+    "small loss, no scaler": Case(mlp, ("0", "2", "4"), scaled=False, loss_weight=1e-5),
     "two losses of very different size": Case(TwoTowers, ("ink",), aside=1e12),
 }
 
@@ -121,8 +122,10 @@ def digits() -> tuple[Tensor, Tensor]:
     return torch.tensor(found.data / 16, dtype=torch.float32), torch.tensor(found.target)
 
 
-def train(name: str, policy: str, seed: int = 0, epochs: int = 12) -> tuple[float, AdaptivePrecision | None]:
-    """Train a case on half of the digits with emulated float16.
+def train(
+    name: str, policy: str, seed: int = 0, epochs: int = 12, bits: Literal[8, 16] | None = None
+) -> tuple[float, AdaptivePrecision | None]:
+    """Train a case on half of the digits, with emulated float16 or with activations saved in fewer bits.
 
     Returns:
         The accuracy on the other half, in percent; and what decided on the precision.
@@ -143,7 +146,9 @@ def train(name: str, policy: str, seed: int = 0, epochs: int = 12) -> tuple[floa
         for _ in range(epochs):
             for batch in learned[torch.randperm(len(learned))].split(64):
                 optimizer.zero_grad()
-                scaler.scale(_loss(case, model(x[batch]), y[batch], ink[batch])).backward()
+                with PackedActivations(bits) if bits else nullcontext():
+                    loss = _loss(case, model(x[batch]), y[batch], ink[batch])
+                scaler.scale(loss).backward()
                 scaler.step(optimizer)
                 scaler.update()
             decay.step()
@@ -160,3 +165,8 @@ def _loss(case: Case, output: Tensor | tuple[Tensor, Tensor], digit: Tensor, ink
     if not case.aside:
         return case.loss_weight * F.cross_entropy(output, digit)
     return F.cross_entropy(output[0], digit) + case.aside * F.mse_loss(output[1], ink)
+
+
+def mean_accuracy(name: str, policy: str, *, seeds: int = 3, bits: Literal[8, 16] | None = None) -> float:
+    """Return the mean accuracy of a case over some seeds, in percent."""
+    return sum(train(name, policy, seed, bits=bits)[0] for seed in range(seeds)) / seeds
