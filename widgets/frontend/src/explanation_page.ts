@@ -2,8 +2,14 @@
 import { h } from "./dom";
 import { mountExplanation } from "./explanation_mount";
 
+/** A message as it lies in a page; its payload is Base64. */
+export interface Carried {
+  message: unknown;
+  payload: string;
+}
+
 /** Draws all that are listed below each other. */
-export function mountExplanations(parent: HTMLElement, listed: readonly { message: unknown; payload: string }[]): void {
+export function mountExplanations(parent: HTMLElement, listed: readonly Carried[]): void {
   for (const { message, payload } of listed) {
     const root = h("div");
     parent.append(root);

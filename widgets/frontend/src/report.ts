@@ -25,7 +25,7 @@ async function main(): Promise<void> {
   const { Bokeh: bokeh } = window as unknown as { Bokeh: Bokeh };
   bokeh.set_log_level("error");
   await mount(root, data.setup, store, Promise.resolve({ bokeh, documents: data.charts.documents })).drawn;
-  const explanations = h("div");
+  const explanations = h("div", { class: "ds-explanations" });
   root.after(explanations);
   mountExplanations(explanations, data.explanations ?? []);
   document.documentElement.classList.add("deepseek-ready");

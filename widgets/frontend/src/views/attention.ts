@@ -22,7 +22,8 @@ export function attentionView(explanation: Attention, root: HTMLElement, parent:
     draw();
   };
   const title = h("h2", { class: "ds-title" }, `Where ${message.model} looks`);
-  const how = `which is not why it decides. Weights × values is what each call returned, to ${formatNumber(message.deviation, 2)} of its largest number.`;
+  const exactness = message.deviation > 0 ? `to ${formatNumber(message.deviation, 2)} of its largest number` : "exactly";
+  const how = `which is not why it decides. Weights × values is what each call returned, ${exactness}.`;
   const name = h("div", { class: "ds-name" }, title, h("span", { class: "ds-note" }, how));
   const notes = h("ul", { class: "ds-notes ds-card", "data-testid": "explain-notes" }, ...message.notes.map((note) => h("li", {}, note)));
   notes.hidden = message.notes.length === 0;

@@ -17,7 +17,8 @@ export function attentionLooks(explanation: Attention, root: HTMLElement): Atten
   const tokens = h("p", { class: "ds-tokens", "data-testid": "explain-tokens" });
   const canvas = h("canvas", { tabindex: 0, role: "slider", "aria-label": "patch", "aria-valuemin": 0, "data-testid": "explain-patches" });
   const told = h("p", { class: "ds-note", "aria-live": "polite" });
-  const picture = h("div", { class: "ds-one-head" }, canvas, told);
+  const plain = h("canvas", { role: "img", "aria-label": "The picture, in gray" });
+  const picture = h("div", { class: "ds-explained" }, h("figure", {}, plain), h("figure", {}, canvas, told));
   const hint = h("p", { class: "ds-note" }, "A click into the head above, or its arrow keys, choose the token that looks.");
   const element = h("section", { class: "ds-card" }, title, tokens, picture, hint);
   let shown: Chosen | null = null;
@@ -45,6 +46,7 @@ export function attentionLooks(explanation: Attention, root: HTMLElement): Atten
     const first = looks.length - rows * columns;
     const most = Math.max(1, ...looks.subarray(first));
     const colours = scaleColours(root);
+    paint(plain, height, width, (pixel) => Array<number>(3).fill(gray[pixel]!));
     paint(canvas, height, width, (pixel) => {
       const colour = colours[Math.round((255 * looks[first + patchOf(chosen, pixel)]!) / most)]!;
       return colour.map((part) => gray[pixel]! + (part - gray[pixel]!) * COVER);
