@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from deepseek.errors import DeepseekError
-from deepseek.explain import attribute, faithfulness, shap
+from deepseek.explain import Features, attribute, faithfulness, shap
 
 CHANCE = torch.Generator().manual_seed(0)
 NUMBERS, BACKGROUND = torch.randn(2, 4, generator=CHANCE), torch.randn(3, 4, generator=CHANCE)
@@ -219,3 +219,13 @@ def test_a_model_that_gets_unknown_whole_numbers_is_refused_by_gradients():
         shap(counts, IDS, OTHER_IDS, method="expected_gradients", progress=False)
     with pytest.raises(DeepseekError, match="baseline"):
         attribute(Net(of_ids), IDS)
+
+
+def test_features_made_by_hand_say_what_is_explained_and_what_it_is_called():
+    inputs = {"x": NUMBERS, "ids": IDS}
+    net = Net(lambda net, x, ids: net.of(x) + of_ids(net, ids))
+    known = Features(inputs, groups={"ids": [0, 0, 1, -1]}, names=("front", "back"), background={"ids": OTHER_IDS})
+    found = shap(net, known, progress=False)
+    assert found.feature_names == ("front", "back")
+    single = (TABLE[IDS] - TABLE[OTHER_IDS].mean(0)).numpy()
+    np.testing.assert_allclose(found.values, np.stack([single[:, :2].sum(1), single[:, 2]], 1), atol=1e-5)
