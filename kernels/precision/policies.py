@@ -123,12 +123,15 @@ def _objection(layer: Evidence, half: torch.dtype, factor: float) -> str | None:
         return "no gradient reached it"
     if any(counts.nonfinite for counts in layer.counts.values()):
         return "it has values that are NaN or infinite in float32"
-    return _describe(damage(layer, half, factor, HEADROOM), _name(half))
+    found, grown = damage(layer, half, factor), damage(layer, half, factor, HEADROOM)
+    return _describe(found, grown, _name(half))
 
 
-def _describe(found: Damage, half: str) -> str | None:
+def _describe(found: Damage, grown: Damage, half: str) -> str | None:
     if found.overflow_frac > 0:
-        return f"{_percent(found.overflow_frac)} of its {found.overflow_in} nearly overflows in {half}"
+        return f"{_percent(found.overflow_frac)} of its {found.overflow_in} would become infinite in {half}"
+    if grown.overflow_frac > 0:
+        return f"{_percent(grown.overflow_frac)} of its {grown.overflow_in} would nearly overflow in {half}"
     if found.underflow_frac > UNDERFLOW_LIMIT:
         return f"{_percent(found.underflow_frac)} of its {found.underflow_in} would become zero in {half}"
     if found.subnormal_frac > SUBNORMAL_LIMIT:
