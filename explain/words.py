@@ -25,7 +25,9 @@ _PIECES = {
 Span = tuple[int, int]
 
 
-def words(tokenizer: Any, texts: str | Sequence[str], *, by: By = "word", absent: str | None = None) -> Features:
+def words(
+    tokenizer: Any, texts: str | Sequence[str], *, by: By = "word", absent: str | None = None, **others: Any
+) -> Features:
     """Make texts ready for ``explain.shap`` and its kin, whose features are then their words, sentences or tokens.
 
     Special tokens and padding are always present. An absent word becomes as many absent tokens as it had tokens, so
@@ -37,6 +39,7 @@ def words(tokenizer: Any, texts: str | Sequence[str], *, by: By = "word", absent
         by: What counts as one feature. Languages without spaces need ``token``.
         absent: The token that stands for absent ones: by default the tokenizer's mask, else its unknown, else its
             padding token. The model should have seen it; another one may change the answer.
+        others: What else the model is called with, such as ``decoder_input_ids``.
 
     Returns:
         The inputs, what stands for absent words, and what the words are: ``explain.shap(model, words(...))``.
@@ -55,7 +58,7 @@ def words(tokenizer: Any, texts: str | Sequence[str], *, by: By = "word", absent
     rows = [_pieces(*parts, by) for parts in zip(given, offsets, special, strict=True)]
     ids = batch[TOKEN_IDS]
     return Features(
-        inputs=dict(batch),
+        inputs={**batch, **others},
         groups={TOKEN_IDS: np.stack([groups for groups, _ in rows])},
         shown=tuple(shown for _, shown in rows),
         background={TOKEN_IDS: torch.full_like(ids[:1], token)},

@@ -221,3 +221,38 @@ def test_short_texts_are_as_faithful_beside_long_ones(tokenizer, model):
     for measure in ("insertion", "deletion", "comprehensiveness"):
         both, *alone = (report[measure] * effect for report, effect in zip(reports, effects, strict=True))
         assert both == pytest.approx(np.mean(alone), rel=1e-4)
+
+
+def test_the_decoder_gets_what_it_needs(tokenizer):
+    torch.manual_seed(0)
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "vocab_size": len(VOCABULARY)}
+    model = transformers.T5ForConditionalGeneration(transformers.T5Config(**sizes, decoder_start_token_id=0))
+    texts = words(tokenizer, [GOOD, "Bad."], decoder_input_ids=torch.zeros(2, 1, dtype=torch.long))
+    texts.inputs.pop("token_type_ids", None)
+    found = explained(model, texts, target=(0, VOCABULARY.index("good")))
+    assert found.values.shape == (2, 6)
+    assert found.relative_gap < 1e-4
+    by_gradients = explained(model, texts, target=(0, VOCABULARY.index("good")), method="expected_gradients")
+    assert by_gradients.relative_gap < 0.1  # 32 points on a path with kinks
+
+
+def test_pieces_of_bytes_belong_to_their_words():
+    made = tokenizers.Tokenizer(tokenizers.models.BPE())
+    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False)
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=300, initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(), special_tokens=["<end>"]
+    )
+    made.train_from_iterator(["the film was good", "the film was bad"], trainer)
+    bytes_of = transformers.PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<end>", unk_token="<end>")
+    text = "the film: good 🎬 née"
+    features = words(bytes_of, text)
+    assert features.shown == (("the", "film", ":", "good", "🎬", "née"),)
+    groups, tokens = features.groups["input_ids"][0], bytes_of.convert_ids_to_tokens(features.inputs["input_ids"][0])
+    assert {
+        token: group for token, group in zip(tokens, groups, strict=True) if token.strip("Ġ") in ("film", "good")
+    } == {
+        "Ġfilm": 1,
+        "Ġgood": 3,
+    }
+    assert groups.tolist() == sorted(groups.tolist())
+    assert features.absent.startswith("<end>")
