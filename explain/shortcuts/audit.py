@@ -47,8 +47,9 @@ def audit_shortcuts(
 
     - you said that it should not matter (``irrelevant``), or
     - without that knowledge, by a rule of thumb, if it is the smaller part of the inputs and yet either outvotes all
-      the rest (it wins more than half of the contradictions), or gives the answer away: it wins more of them than its
-      size explains, and a linear rule that sees nothing else has nine tenths of the model's accuracy beyond chance.
+      the rest (it wins more than half of the contradictions), or gives the answer away: a linear rule that sees
+      nothing else has nine tenths of the model's accuracy beyond chance, and the model follows that easy cue more often
+      than its size explains.
       Features of the object itself share a decision; a shortcut is easier than the task.
 
     Otherwise it is ``used`` or ``not used``; ``cannot tell`` where it does not vary in the data. Where regions overlap,
@@ -58,10 +59,10 @@ def audit_shortcuts(
     Args:
         model: A classifier with an output ``[B, K]``, or one number a row, the log odds of class 1. It is evaluated in
             evaluation mode and left as it was.
-        dataset: A pair of inputs (tensor, tuple or dict, as for ``explain.shap``) and labels ``[N]``, or a
+        dataset: A pair of inputs (tensor, frame, tuple or dict, as for ``explain.shap``) and labels ``[N]``, or a
             ``torch.utils.data.Dataset`` of such pairs for single rows.
-        regions: By name, a bool mask that fits a row (such as ``[H, W]``) or numbers of columns; for several inputs a
-            dict of these. By default the border, quadrants and cells of pictures, or single columns.
+        regions: By name, a bool mask that fits a row (such as ``[H, W]``), or numbers or names of columns; for several
+            inputs a dict of masks. By default the border, quadrants and cells of pictures, or single columns.
         irrelevant: Names of the regions that should not matter.
         controls: How many controls are made by shuffling the numbers of every parameter, which needs no training; or
             your own, such as the same architecture trained on permuted labels.
@@ -134,7 +135,7 @@ def _masses(
     if not explained:
         return {}, []
     try:
-        return masses(model, chosen.inputs, explained, controls), []
+        return masses(model, chosen.inputs.inputs, explained, controls), []
     except RuntimeError as error:
         return {}, [f"There are no attributions, and the verdicts rest on exchange alone: {error}"]
 

@@ -1,17 +1,16 @@
-"""What a classifier answers, also where a region of its inputs comes from other rows."""
+"""What a classifier answers, also when its inputs are changed, and what it would answer had it learned nothing."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.call import Call
 from deepseek.explain.output import main_output
-from deepseek.explain.shortcuts.regions import Region
+from deepseek.explain.shortcuts.estimates import Numbers
 
 ROWS_AT_ONCE = 256
 
@@ -72,28 +71,20 @@ class Shuffled(nn.Module):
         return functional_call(self.model, self._shuffled, args, kwargs)
 
 
-def probabilities(
-    call: Call, region: Region | None = None, donors: NDArray[np.int64] | None = None
-) -> NDArray[np.float64]:
+Change = Callable[[Tensor], Mapping[str, Tensor]]
+"""Takes row numbers ``[n]`` and gives the inputs that are changed for them, by name ``[n, ...]``."""
+
+
+def probabilities(call: Call, change: Change | None = None) -> Numbers:
     """Return the classifier's softmax for every row, ``[N, K]``.
 
     Args:
         call: The classifier, in evaluation mode, with its inputs.
-        region: What each row gets from another one; nothing by default.
-        donors: Which row that is, ``[N]``.
+        change: What is done to the inputs; nothing by default.
     """
-    parts = []
     with torch.no_grad():
-        for rows in torch.arange(call.rows).split(ROWS_AT_ONCE):
-            replaced = None if region is None or donors is None else _mixed(call, region, rows, donors)
-            parts.append(torch.softmax(call(rows, replaced).double(), 1).cpu())
-    return torch.cat(parts).numpy()
-
-
-def _mixed(call: Call, region: Region, rows: Tensor, donors: NDArray[np.int64]) -> dict[str, Tensor]:
-    mixed = {}
-    for name, mask in region.items():
-        own = call.tensors[name]
-        here, there = rows.to(own.device), torch.from_numpy(donors)[rows].to(own.device)
-        mixed[name] = torch.where(mask.to(own.device), own[there], own[here])
-    return mixed
+        outputs = [
+            call(rows, None if change is None else change(rows)).double().cpu()
+            for rows in torch.arange(call.rows).split(ROWS_AT_ONCE)
+        ]
+    return torch.softmax(torch.cat(outputs), 1).numpy()

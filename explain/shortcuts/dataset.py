@@ -1,6 +1,7 @@
 """Rows of a data set, and their classes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from deepseek.errors import DeepseekError
-from deepseek.explain.call import Call, Inputs
+from deepseek.explain.call import Call
+from deepseek.explain.features import Features
 
 
 class Sample(NamedTuple):
@@ -22,7 +24,7 @@ class Sample(NamedTuple):
         total: How many rows the data set has.
     """
 
-    inputs: Inputs
+    inputs: Features
     labels: NDArray[np.int64]
     total: int
 
@@ -45,7 +47,7 @@ def sample(model: nn.Module, dataset: Any, rows: int, seed: int) -> Sample:
         if len(labels) != call.rows:
             raise DeepseekError(f"`dataset` must have as many labels as rows: {call.rows}, not {len(labels)}.")
         chosen = _choice(call.rows, rows, seed)
-        return Sample(_rows(call, inputs, torch.from_numpy(chosen)), labels[chosen], call.rows)
+        return Sample(_rows(call, torch.from_numpy(chosen)), labels[chosen], call.rows)
     if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
         raise DeepseekError(
             "`dataset` must be a pair (inputs, labels) or a torch.utils.data.Dataset of such pairs, not "
@@ -58,7 +60,7 @@ def sample(model: nn.Module, dataset: Any, rows: int, seed: int) -> Sample:
         raise DeepseekError(
             f"The rows of `dataset` must be pairs (input, label) that can be stacked: {error}"
         ) from error
-    return Sample(tuple(inputs) if isinstance(inputs, list) else inputs, _checked(labels), len(dataset))
+    return Sample(Features(tuple(inputs) if isinstance(inputs, list) else inputs), _checked(labels), len(dataset))
 
 
 def _choice(total: int, rows: int, seed: int) -> NDArray[np.int64]:
@@ -78,12 +80,15 @@ def _checked(labels: Any) -> NDArray[np.int64]:
     return given.numpy().astype(np.int64)
 
 
-def _rows(call: Call, inputs: Inputs, rows: Tensor) -> Inputs:
+def _rows(call: Call, rows: Tensor) -> Features:
     def part(name: str, value: Any) -> Any:
         return value[rows.to(value.device)] if name in call.tensors else value
 
-    if isinstance(inputs, Tensor):
-        return inputs[rows.to(inputs.device)]
-    if isinstance(inputs, Mapping):
-        return {str(name): part(str(name), value) for name, value in inputs.items()}
-    return tuple(part(str(place), value) for place, value in enumerate(inputs))
+    given = call.features.inputs
+    if isinstance(given, Mapping):
+        chosen: Any = {str(name): part(str(name), value) for name, value in given.items()}
+    elif isinstance(given, tuple):
+        chosen = tuple(part(str(place), value) for place, value in enumerate(given))
+    else:
+        chosen = given[rows.to(given.device)]
+    return replace(call.features, inputs=chosen, shown=())

@@ -26,7 +26,10 @@ class Estimate(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{100 * self.value:.0f} % [{100 * self.low:.0f}, {100 * self.high:.0f}]"
+        if math.isnan(self.value):
+            return "an unknown share"
+        value, low, high = (round(100 * end) for end in self)
+        return f"{value} % [{low}, {high}]"
 
 
 def mean(each: Numbers) -> Estimate:

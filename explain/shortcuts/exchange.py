@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from deepseek.explain.call import Call
-from deepseek.explain.shortcuts.classifier import probabilities
+from deepseek.explain.shortcuts.classifier import Change, probabilities
 from deepseek.explain.shortcuts.estimates import Estimate, Labels, Numbers, area_by_row, mean, proportion
 from deepseek.explain.shortcuts.regions import Region
 
@@ -31,6 +33,8 @@ class Exchange:
         alone: Accuracy for the labels of the rows that gave the region: what it sustains alone.
         decides: Where region and rest come from rows with different answers, and the model gives one of the two: how
             often it is the region's. NaN where this never happens.
+        follows: The same where the region is not exchanged but moved by the difference between the means of the two
+            classes, its easiest cue. NaN for inputs of whole numbers.
     """
 
     flips: Estimate
@@ -38,6 +42,7 @@ class Exchange:
     auc_drop: Estimate
     alone: Estimate
     decides: Estimate
+    follows: Estimate
 
 
 def exchange(call: Call, region: Region, labels: Labels, plain: Numbers, donors: Sequence[Labels]) -> Exchange:
@@ -53,7 +58,7 @@ def exchange(call: Call, region: Region, labels: Labels, plain: Numbers, donors:
     own = plain.argmax(1)
     changed, right, alone, area, for_region, for_rest = np.zeros((6, len(own)))
     for giving in donors:
-        mixed = probabilities(call, region, giving)
+        mixed = probabilities(call, _exchanged(call, region, giving))
         said = mixed.argmax(1)
         changed += said != own
         right += said == labels
@@ -69,6 +74,7 @@ def exchange(call: Call, region: Region, labels: Labels, plain: Numbers, donors:
         auc_drop=mean(area_by_row(plain, labels) - area / count),
         alone=mean(alone / count),
         decides=_decided(for_region, for_rest),
+        follows=_followed(call, region, labels, own, donors[0]),
     )
 
 
@@ -88,3 +94,43 @@ def _decided(for_region: Numbers, for_rest: Numbers) -> Estimate:
     decided = for_region + for_rest
     rows = float((decided > 0).sum())
     return proportion(rows * for_region.sum() / max(decided.sum(), 1), rows)
+
+
+def _exchanged(call: Call, region: Region, giving: Labels) -> Change:
+    def change(rows: Tensor) -> dict[str, Tensor]:
+        mixed = {}
+        for name, mask in region.items():
+            own = call.tensors[name]
+            here, there = rows.to(own.device), torch.from_numpy(giving)[rows].to(own.device)
+            mixed[name] = torch.where(mask.to(own.device), own[there], own[here])
+        return mixed
+
+    return change
+
+
+def _followed(call: Call, region: Region, labels: Labels, own: Labels, giving: Labels) -> Estimate:
+    """How often the answer becomes the giving row's when the region moves from the mean of one class to the other's."""
+    known = np.isin(own, labels)
+    conflict = (own != own[giving]) & known & known[giving]
+    if not all(call.tensors[name].is_floating_point() for name in region) or not conflict.any():
+        return proportion(0, 0)
+    moves = {name: _moves(call.tensors[name], labels, own, giving) * mask for name, mask in region.items()}
+
+    def change(rows: Tensor) -> dict[str, Tensor]:
+        return {
+            name: own[rows.to(own.device)] + move[rows].to(own)
+            for name, move in moves.items()
+            for own in [call.tensors[name]]
+        }
+
+    said = probabilities(call, change).argmax(1)
+    return proportion(float((said == own[giving])[conflict].sum()), float(conflict.sum()))
+
+
+def _moves(tensor: Tensor, labels: Labels, own: Labels, giving: Labels) -> Tensor:
+    """The way from the mean of each row's answer to that of the giving row's, ``[N, ...]``."""
+    rows = tensor.detach().cpu()
+    means = torch.zeros(int(max(labels.max(), own.max())) + 1, *rows.shape[1:], dtype=rows.dtype)
+    for each in np.unique(labels):
+        means[each] = rows[torch.from_numpy(labels == each)].mean(0)
+    return means[torch.from_numpy(own[giving])] - means[torch.from_numpy(own)]

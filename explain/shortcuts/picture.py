@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_REGIONS = 12
-"""Regions that are drawn: the first ones."""
+"""Regions that are drawn: the first ones, and all that were said to be irrelevant."""
 
 _COLORS: dict[Verdict, str] = {"shortcut suspected": UP, "used": DOWN, "not used": "0.7", "cannot tell": "0.9"}
 
 
 def picture(report: ShortcutReport) -> Picture:
     """Draw which decides when a region contradicts the rest, and the accuracy without it and with it alone."""
-    shown = report.regions[:MOST_REGIONS]
+    shown = [each for place, each in enumerate(report.regions) if place < MOST_REGIONS or each.irrelevant]
     figure = Picture(figsize=(10, 2.2 + 0.32 * len(shown)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     _conflicts(left, shown)
     _accuracies(right, shown, report)
     left.set_yticks(range(len(shown)), [_short(each.name) for each in shown], parse_math=False)
     left.invert_yaxis()
-    for axes in (left, right):
+    for axes, place in ((left, "left"), (right, "right")):
         axes.set_xlim(-2, 102)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22 - 0.6 / len(shown)), ncols=2, fontsize=8)
+        figure.legend(*axes.get_legend_handles_labels(), loc=f"outside lower {place}", ncols=2, fontsize=8)
     found = ", ".join(map(_short, report.suspected)) or "none"
     figure.suptitle(f"Shortcut audit of {report.rows} rows, suspected: {_short(found, 70)}", parse_math=False)
     return figure

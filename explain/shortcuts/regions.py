@@ -1,6 +1,6 @@
 """The regions of the inputs that are audited."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ Region = Mapping[str, Tensor]
 """By name of the input, which elements of a row belong to it: bool, in the shape of a row."""
 
 Regions = Mapping[str, Any] | None
-"""By name, a bool mask that fits a row, or numbers of columns; for several inputs a dict of these. None: proposals."""
+"""By name, a bool mask that fits a row, or numbers or names of columns; for several inputs a dict of masks. None for
+proposals."""
 
 MOST_COLUMNS = 64
 """Columns of a table that are proposed, each as a region of its own."""
@@ -70,15 +71,26 @@ def _proposed(call: Call) -> dict[str, NDArray[np.bool_]]:
     sizes = tuple(call.tensors[call.explained[0]].shape[1:])
     if len(call.explained) == 1 and len(sizes) in (2, 3) and min(sizes[-2:]) >= GRID:
         return {name: np.broadcast_to(mask, sizes).copy() for name, mask in picture_regions(*sizes[-2:]).items()}
-    if len(call.explained) == 1 and len(sizes) == 1 and 1 < sizes[0] <= MOST_COLUMNS:
-        return {f"column {place}": np.arange(sizes[0]) == place for place in range(sizes[0])}
-    raise DeepseekError(
-        f"There are no regions to propose for rows of shape {sizes}: pass `regions`, a dict with a bool mask in the "
-        f"shape of a row for each name. Proposed are parts of pictures and single columns, up to {MOST_COLUMNS}."
-    )
+    columns = _columns(call) if len(call.explained) == 1 and len(sizes) == 1 else {}
+    if not 1 < len(columns) <= MOST_COLUMNS:
+        raise DeepseekError(
+            f"There are no regions to propose for rows of shape {sizes}: pass `regions`, a dict with a bool mask in "
+            f"the shape of a row for each name. Proposed are parts of pictures, and up to {MOST_COLUMNS} columns."
+        )
+    return columns
+
+
+def _columns(call: Call) -> dict[str, NDArray[np.bool_]]:
+    """The columns of a table, under their names where these are known; a category's are together."""
+    count = call.tensors[call.explained[0]].shape[1]
+    groups = np.arange(count) if call.features.groups is None else np.asarray(call.features.groups)
+    names = call.features.names or tuple(f"column {place}" for place in range(groups.max() + 1))
+    return {name: groups == place for place, name in enumerate(names)}
 
 
 def _region(call: Call, name: str, value: Any) -> Region:
+    if names := _names(value):
+        return _named(call, name, names)
     parts = value if isinstance(value, Mapping) else {call.explained[0]: value}
     if unknown := set(parts) - set(call.tensors):
         raise DeepseekError(f"The region {name!r} names the input {sorted(unknown)[0]!r}: there are {_inputs(call)}.")
@@ -92,10 +104,25 @@ def _region(call: Call, name: str, value: Any) -> Region:
     return region
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    given = value if isinstance(value, (list, tuple)) else (value,)
+    return tuple(given) if given and all(isinstance(each, str) for each in given) else ()
+
+
+def _named(call: Call, name: str, names: Sequence[str]) -> Region:
+    """The columns of these names, for inputs that have any."""
+    columns = _columns(call) if call.features.names else {}
+    if unknown := set(names) - set(columns):
+        raise DeepseekError(
+            f"The region {name!r} names the column {sorted(unknown)[0]!r}: there are {', '.join(columns) or 'none'}."
+        )
+    return {call.explained[0]: torch.from_numpy(np.any([columns[each] for each in names], axis=0))}
+
+
 def _mask(name: str, value: Any, sizes: tuple[int, ...]) -> Tensor:
     given = torch.as_tensor(value).cpu()
     if given.dtype != torch.bool:
-        return _columns(name, given, sizes)
+        return _numbered(name, given, sizes)
     try:
         return given.expand(sizes).clone()
     except RuntimeError as error:
@@ -104,7 +131,7 @@ def _mask(name: str, value: Any, sizes: tuple[int, ...]) -> Tensor:
         ) from error
 
 
-def _columns(name: str, given: Tensor, sizes: tuple[int, ...]) -> Tensor:
+def _numbered(name: str, given: Tensor, sizes: tuple[int, ...]) -> Tensor:
     places = given.reshape(-1)
     fits = len(sizes) == 1 and not given.is_floating_point() and given.dim() <= 1 and len(places)
     if not fits or bool(((places < -sizes[0]) | (places >= sizes[0])).any()):

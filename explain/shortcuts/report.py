@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from deepseek.explain.shortcuts.estimates import Estimate
 from deepseek.explain.shortcuts.exchange import Exchange
 from deepseek.explain.shortcuts.mass import Mass
@@ -24,7 +26,7 @@ OUTVOTES = 0.5
 """A smaller part of the inputs is suspected if it wins more conflicts than this, at the lower end of the interval."""
 
 GIVES_AWAY = 0.9
-"""... or if a linear rule on it alone has this share of the accuracy beyond chance, and its weight is above 1."""
+"""... or if a linear rule on it alone has this share of the accuracy beyond chance, and the model follows it."""
 
 MOST_TOLD = 4
 """Regions that the text describes at least; also those that are suspected or were named as irrelevant."""
@@ -76,29 +78,34 @@ class RegionReport:
         if self.exchange.drop.low <= MATERIAL:
             return "not used"
         outvotes = self.exchange.decides.low > OUTVOTES
-        gives_away = self.ease >= GIVES_AWAY and self.weight.low > 1
+        gives_away = self.ease >= GIVES_AWAY and self.exchange.follows.low > self.features_frac
         unfair = self.features_frac < 0.5 and (outvotes or gives_away)
         return SUSPECTED if self.irrelevant or unfair else "used"
 
     @property
     def score(self) -> float:
-        """What regions are ranked by: the lower end of ``weight`` times the odds of ``ease``; 0 without a weight."""
-        low, ease = self.weight.low, min(max(self.ease, 0.01), 0.99)
-        return 0.0 if math.isnan(low) else low * ease / (1 - ease)
+        """What regions are ranked by: how much it decides for its size, and follows, by the odds of an easy cue."""
+        if not self.features_frac or math.isnan(self.exchange.decides.low):
+            return 0.0
+        ease, follows = min(max(self.ease, 0.01), 0.99), np.nan_to_num(self.exchange.follows.low)
+        return float(self.exchange.decides.low + follows * ease / (1 - ease)) / self.features_frac
 
     @property
-    def evidence(self) -> str:
+    def evidence(self) -> tuple[str, ...]:
         """The measurements in words."""
         if not self.features_frac:
-            return "It is the same in all rows: audit data in which it varies."
+            return ("It is the same in all rows: audit data in which it varies.",)
         done = self.exchange
-        said = (
-            f"Taken from another row, it costs {done.drop} of accuracy and {done.auc_drop} of AUC, and {done.flips} of "
-            f"the answers change. Alone, with all else from another row, it sustains {done.alone} accuracy. Where it "
-            f"contradicts the rest, it decides {done.decides}, with {100 * self.features_frac:.0f} % of the features: "
-            f"{self.weight.value:.2g} times its share. A linear rule that sees it alone is right in {self.linear}."
+        return (
+            f"Taken from another row: it costs {done.drop} of accuracy and {done.auc_drop} of AUC, and {done.flips} of "
+            "the answers change.",
+            f"Alone, with all else from another row: it sustains an accuracy of {done.alone}.",
+            f"Where it contradicts the rest: it decides {done.decides}, with {100 * self.features_frac:.0f} % of the "
+            f"features: {self.weight.value:.2g} times its share.",
+            f"An easy cue: a linear rule that sees it alone is right in {self.linear}; moved as that rule would, from "
+            f"the mean of one class to another's, it takes {done.follows} of the answers along.",
+            *((f"Attributions: {_in_words(self.mass)}",) if self.mass else ()),
         )
-        return said if self.mass is None else f"{said} {_in_words(self.mass)}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,7 +158,7 @@ class ShortcutReport:
         lines = [
             f"Shortcut audit, {found}",
             f"  {self.rows} rows, accuracy {self.accuracy}, AUC {self.auc}; by chance {100 * self.chance:.0f} %",
-            *(f"  {each.name}: {each.verdict}. {each.evidence}" for each in told),
+            *(line for each in told for line in (f"  {each.name}: {each.verdict}", *_indented(each.evidence))),
             *([f"  {untold} more regions, none of them suspected: see `frame()`"] if untold else []),
             *(f"  Note: {note}" for note in self.notes),
             "  It shows what the model depends on. Whether it should, only those who know the data can say.",
@@ -161,12 +168,16 @@ class ShortcutReport:
     __repr__ = __str__
 
 
+def _indented(lines: tuple[str, ...]) -> list[str]:
+    return [f"    {line}" for line in lines]
+
+
 def _in_words(mass: Mass) -> str:
     if mass.controls is None:
-        return f"It has {mass.model} of the attributions."
+        return f"it has {mass.model}."
     low, high = mass.controls
     more = "more than" if mass.model.low > high else "no more than"
-    return f"It has {mass.model} of the attributions, {more} in the controls ({100 * low:.0f} to {100 * high:.0f} %)."
+    return f"it has {mass.model}, {more} in models that have learned nothing ({100 * low:.0f} to {100 * high:.0f} %)."
 
 
 def _row(each: RegionReport) -> dict[str, object]:
@@ -177,6 +188,7 @@ def _row(each: RegionReport) -> dict[str, object]:
         "flips": each.exchange.flips,
         "alone": each.exchange.alone,
         "decides": each.exchange.decides,
+        "follows": each.exchange.follows,
         "weight": each.weight,
         "linear": each.linear,
         "mass": nothing if each.mass is None else each.mass.model,

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import load_breast_cancer
@@ -11,11 +12,11 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from deepseek.errors import DeepseekError
-from deepseek.explain import audit_shortcuts
+from deepseek.explain import Table, audit_shortcuts
 from deepseek.explain.call import Call
 from deepseek.explain.shortcuts.classifier import Classifier, Shuffled, probabilities
 from deepseek.explain.shortcuts.estimates import area_by_row, mean, proportion
-from deepseek.explain.shortcuts.exchange import donors
+from deepseek.explain.shortcuts.exchange import _exchanged, donors
 from deepseek.explain.shortcuts.regions import picture_regions
 
 ROWS = 200
@@ -91,6 +92,18 @@ def test_a_region_that_should_not_matter_is_suspected_however_little_it_decides(
     assert "suspected: column 3" in str(report)
 
 
+def test_what_gives_the_answer_away_is_not_suspected_where_the_model_does_not_follow():
+    inputs, labels = signs(1, 0.6, 0.6, 0.6, 0.6, rows=400)
+    model = Sums(0.0, 1.0, 1.1, 1.2, 0.9)
+    found, report = audit(model, (inputs, labels), {"leaks": [0, 1], "rest": [2, 3, 4]})
+    leaks = found["leaks"]
+    assert leaks.linear.value == 1
+    assert leaks.ease == 1
+    assert leaks.verdict == "used"
+    assert leaks.weight.low < 1
+    assert report.suspected == ()
+
+
 def test_the_linear_rule_sees_the_region_alone():
     found, _ = audit(Sums(1.0, 1.0, 1.0, 0.0), signs(1, 0.5, 0.5, 0, rows=400), {"sure": 0, "half": [1], "rest": [3]})
     assert found["sure"].linear.value == 1
@@ -104,7 +117,7 @@ def test_what_does_not_vary_cannot_be_judged():
     inputs[:, 1] = 5
     found, _ = audit(Sums(1.0, 1.0), (inputs - torch.tensor([0.0, 5.0]), labels))
     assert found["column 1"].verdict == "cannot tell"
-    assert "audit data in which it varies" in found["column 1"].evidence
+    assert "audit data in which it varies" in found["column 1"].evidence[0]
     assert found["column 1"].score == 0
 
 
@@ -177,7 +190,7 @@ def test_only_the_region_is_exchanged():
     call = Call(Classifier(Sees()), x)
     giving = np.array([1, 2, 3, 4, 0])
     mask = torch.from_numpy(picture_regions(4, 4)["border"]).expand(1, 4, 4)
-    probabilities(call, {"input": mask}, giving)
+    probabilities(call, _exchanged(call, {"input": mask}, giving))
     (mixed,) = seen
     assert mixed[:, mask].equal(x[giving][:, mask])
     assert mixed[:, ~mask].equal(x[:, ~mask])
@@ -218,6 +231,31 @@ def test_an_honest_model_of_a_table_is_left_alone_and_left_as_it_was(patients):
     assert model.training
     assert all(tensor.equal(state[name]) for name, tensor in model.state_dict().items())
     assert torch.get_rng_state().equal(random)
+
+
+def test_columns_of_a_frame_have_their_names():
+    inputs, labels = signs(1, 0, 0)
+    frame = pd.DataFrame(inputs.numpy(), columns=["hospital", "age", "weight"])
+    found, report = audit(Sums(1.0, 0.1, 0.1), (frame, labels))
+    assert set(found) == set(frame)
+    assert report.suspected == ("hospital",)
+    found, _ = audit(Sums(1.0, 0.1, 0.1), (frame, labels), {"where": "hospital", "who": ["age", "weight"]})
+    assert found["who"].features_frac == pytest.approx(2 / 3)
+    with pytest.raises(DeepseekError, match="'clinic'"):
+        audit(Sums(1.0, 0.1, 0.1), (frame, labels), {"where": "clinic"})
+
+
+def test_a_category_is_one_region_with_all_its_columns():
+    inputs, labels = signs(0, 0, 0)
+    frame = pd.DataFrame({"ward": np.where(labels.numpy() > 0, "east", "west"), "age": inputs[:, 0].numpy()})
+    table = Table(frame)
+    columns = table.encode(frame)
+    weights = columns[labels == 1].mean(0) - columns[labels == 0].mean(0)
+    found, _ = audit(Sums(*weights.tolist()), (table.features(frame), labels))
+    assert set(found) == {"ward", "age"}
+    assert found["ward"].features_frac == pytest.approx(2 / 3)
+    assert found["ward"].exchange.decides.value > 0.9
+    assert found["ward"].mass.model.value > 0.8
 
 
 class ByName(nn.Module):
