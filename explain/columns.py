@@ -40,6 +40,8 @@ class Numbers:
 
     def shown(self, column: "pd.Series[Any]") -> list[str]:
         """Return the values of other rows in words."""
+        if column.dtype.kind == "b":
+            return [str(value) for value in column]
         return [f"{value:.4g}" for value in _numbers(column)]
 
 

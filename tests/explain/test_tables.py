@@ -52,13 +52,13 @@ def test_a_column_counts_once_and_shows_its_category():
     model = net(table.width)
     found = explained(model, table.features(TRAIN[:2]), TRAIN)
     assert found.feature_names == ("age", "colour", "size", "smokes")
-    assert found.shown[0] == ("20", "red", "S", "1")
+    assert found.shown[0] == ("20", "red", "S", "True")
     assert found.values.shape == (2, 4, 1)
     by_hand = explained(model, table.encode(TRAIN[:2]), table.encode(TRAIN), groups=[0, 1, 1, 1, 2, 2, 2, 2, 3])
     np.testing.assert_allclose(found.values, by_hand.values)
     labels = {label.get_text() for label in found.plot().axes[0].get_yticklabels()}
-    assert labels == {"age = 20", "colour = red", "size = S", "smokes = 1"}
-    assert found.frame()["feature"].tolist() == ["age = 20", "colour = red", "size = S", "smokes = 1"]
+    assert labels == {"age = 20", "colour = red", "size = S", "smokes = True"}
+    assert found.frame()["feature"].tolist() == ["age = 20", "colour = red", "size = S", "smokes = True"]
 
 
 def test_frames_features_and_tensors_are_the_same_background():
@@ -105,7 +105,7 @@ def test_files_and_shap_keep_the_categories(tmp_path):
     again = Attribution.load(found.save(tmp_path / "kept"))
     assert (again.shown, again.feature_names) == (found.shown, found.feature_names)
     pytest.importorskip("shap")
-    assert found.to_shap()[0].display_data.tolist() == ["20", "red", "S", "1"]
+    assert found.to_shap()[0].display_data.tolist() == ["20", "red", "S", "True"]
 
 
 def test_columns_of_numbers_can_be_categories():
