@@ -1,6 +1,7 @@
 """Tells a page what is new of a recording, as often as the page, the connection and the training can bear."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
@@ -20,6 +21,11 @@ LOOK_S = 0.25
 """So often it is looked whether the session was paused or resumed, which no step tells."""
 
 _telling: "set[Teller]" = set()
+
+
+def _sharers() -> int:
+    """How many views are told news now."""
+    return max(1, sum(not teller.absent for teller in list(_telling)))
 
 
 def _never() -> bool:
@@ -52,11 +58,12 @@ class Teller:
         self._recording = recording
         self._send = send
         self._program = program
-        self._absent = absent
+        self._is_absent = absent
         self._gone = gone
         self._state = recording.status.state
         self._news = Event()
         self._stopped = Event()
+        self._sent: deque[tuple[float, int]] = deque()
         self._charts: Future[Packet] | None = None
         self._charts_told = False
 
@@ -64,6 +71,11 @@ class Teller:
     def alive(self) -> bool:
         """Whether more may come."""
         return not self._stopped.is_set()
+
+    @property
+    def absent(self) -> bool:
+        """Whether nobody sees the page now."""
+        return self._is_absent()
 
     def hurry(self) -> None:
         """Have a look at the feed soon."""
@@ -98,12 +110,13 @@ class Teller:
     def _tell(self, feed: Feed) -> None:
         begun = time.thread_time()
         feed.take()
-        if self._absent() and not feed.ended:
+        if self.absent and not feed.ended:
             return
         self._state = self._recording.status.state
         for packet in (feed.news(), *feed.extras()):
+            self._make_room(packet.nbytes)
             self._send(packet)
-            self._rest(packet.nbytes, time.thread_time() - begun)
+            self._rest(time.thread_time() - begun)
             begun = time.thread_time()
         self._tell_charts(feed)
 
@@ -124,6 +137,13 @@ class Teller:
 
         return charts_packet(program=self._program)
 
-    def _rest(self, nbytes: int, cpu_s: float) -> None:
-        share_s = len(_telling) * max(1 / MESSAGES_PER_SECOND, nbytes / BYTES_PER_SECOND)
-        self._stopped.wait(max(share_s, cpu_s / CPU_SHARE))
+    def _make_room(self, nbytes: int) -> None:
+        """Wait until so many bytes may follow those of the last second; what is larger than that has it for itself."""
+        most = BYTES_PER_SECOND / _sharers()
+        while self.alive and self._sent and sum(size for _, size in self._sent) + nbytes > most:
+            self._stopped.wait(max(0.0, self._sent[0][0] + 1 - time.monotonic()))
+            self._sent.popleft()
+        self._sent.append((time.monotonic() + max(0.0, nbytes / most - 1), nbytes))
+
+    def _rest(self, cpu_s: float) -> None:
+        self._stopped.wait(max(_sharers() / MESSAGES_PER_SECOND, cpu_s / CPU_SHARE))

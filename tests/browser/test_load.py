@@ -8,7 +8,7 @@ from lab_pages import RUN, heap_bytes, open_notebook, run_to_its_end, shut_down,
 pytestmark = pytest.mark.browser
 
 FLOOD = """
-import json, sys, time
+import json, os, sys, time
 sys.path.insert(0, {support!r})
 from IPython.display import display
 from deepseek.inspector.recording import Status
@@ -17,6 +17,7 @@ from synthetic import SyntheticRecording
 
 SITES_PER_S = 20_000
 DROPPED = 1234
+LIMIT_S = 300
 
 
 class Flood(SyntheticRecording):
@@ -25,22 +26,22 @@ class Flood(SyntheticRecording):
         return Status(self.state, len(self.stored), 40.0, None, DROPPED)
 
 
-def flood(seconds):
+def flood():
     recording = Flood(blocks=33)
     recording.advance()
     rows = sum(len(frame.site) for frame in recording.stored[0].frames.values())
     display(LiveWidget(recording))
     told, begun, made = {{}}, time.monotonic(), 0
-    while (now := time.monotonic() - begun) < seconds:
+    while (now := time.monotonic() - begun) < LIMIT_S and not os.path.exists("flood.end"):
         while made < now * SITES_PER_S:
+            told[len(recording.stored) + 1] = time.time()
             recording.advance()
             made += rows
-            told[len(recording.stored)] = time.time()
         recording.stored[:-1] = [None] * (len(recording.stored) - 1)
         time.sleep(0.01)
     recording.close()
     with open("flood.json", "w") as file:
-        json.dump({{"told": told, "updates_per_s": made / seconds}}, file)
+        json.dump({{"told": told, "updates_per_s": made / now}}, file)
 """
 
 WATCH = """() => {
@@ -51,7 +52,11 @@ WATCH = """() => {
   let last = '';
   const look = () => {
     const text = document.querySelector('.jp-OutputArea [data-testid=header-step]')?.textContent ?? '';
-    if (text !== last) window.shown.push([Number((last = text).replace(/,/g, '')), Date.now() / 1000]);
+    if (text !== last) {
+      last = text;
+      // The frame has been painted when the next task begins.
+      setTimeout(() => window.shown.push([Number(text.replace(/,/g, '')), Date.now() / 1000]));
+    }
     requestAnimationFrame(look);
   };
   look();
@@ -67,31 +72,49 @@ WATCH = """() => {
 WARM_UP_S = 3
 
 
+def latencies(told, shown, begun):
+    """How long after each step that step, or a later one, was to be seen, in seconds."""
+    pixels = iter(sorted(shown))
+    seen, at = next(pixels)
+    for step, ended in sorted((int(step), ended) for step, ended in told.items()):
+        while seen < step:
+            if (pixel := next(pixels, None)) is None:
+                return
+            seen, at = pixel
+        if ended > begun:
+            yield at - ended
+
+
 @pytest.mark.parametrize(
     ("seconds", "margin"),
-    [(12, 10), pytest.param(60, 1, marks=[pytest.mark.slow, pytest.mark.timeout(400)])],
+    [(8, 10), pytest.param(60, 1, marks=[pytest.mark.slow, pytest.mark.timeout(400)])],
     ids=["short", "minute"],
 )
 def test_twenty_thousand_updates_a_second_leave_the_page_responsive(lab, watched, seconds, margin, request):
     """The short one runs beside other work: its times may be longer by ``margin``."""
     page = watched.page
     support = str(request.config.rootpath / "tests" / "support")
-    file = write_notebook(lab, f"flood-{seconds}.ipynb", FLOOD.format(support=support).strip(), f"flood({seconds})")
+    file = write_notebook(lab, f"flood-{seconds}.ipynb", FLOOD.format(support=support).strip(), "flood()")
+    end = lab.folder / "flood.end"
+    end.unlink(missing_ok=True)
     open_notebook(lab, page, file)
     run_to_its_end(page, 0)
     page.evaluate(WATCH)
     page.evaluate(RUN, 1)
     page.locator(".jp-OutputArea [data-testid=heatmap] canvas").first.wait_for(timeout=60_000)
+    page.locator(".jp-OutputArea [data-testid=layer-lines] .ds-plot > *").last.wait_for(timeout=60_000)
     page.wait_for_timeout(1000 * WARM_UP_S)
-    page.evaluate("() => { window.longTasks.length = 0; window.begun = Date.now() / 1000; }")
     heap = heap_bytes(page)
+    page.evaluate("() => { window.longTasks.length = 0; window.begun = Date.now() / 1000; }")
+    page.wait_for_timeout(1000 * seconds)
+    end.touch()
     page.evaluate("async () => { await window.cellEnd; }")
     growth_mb = (heap_bytes(page) - heap) / 1e6
     assert page.locator(".jp-OutputArea [data-testid=header-dropped]").inner_text() == "1,234"
     flood = json.loads((lab.folder / "flood.json").read_text())
     tasks, shown, sent, begun = page.evaluate("() => [window.longTasks, window.shown, window.sent, window.begun]")
     shut_down(page)
-    late = sorted(at - flood["told"][str(step)] for step, at in shown if str(step) in flood["told"] and at > begun)
+    late = sorted(latencies(flood["told"], shown, begun))
     assert late, (shown[-3:], list(flood["told"])[-3:], begun)
     steady = [(at, size) for at, size in sent if at > begun]
     span = max(1.0, steady[-1][0] - steady[0][0])
@@ -100,7 +123,7 @@ def test_twenty_thousand_updates_a_second_leave_the_page_responsive(lab, watched
         "updates_per_s": round(flood["updates_per_s"]),
         "longest_task_ms": max(tasks, default=0),
         "event_to_pixel_p95_ms": round(1000 * late[int(0.95 * len(late))]),
-        "drawings_per_s": round(len(late) / span, 1),
+        "drawings_per_s": round(sum(at > begun for _, at in shown) / span, 1),
         "messages_per_s": round(len(steady) / span, 1),
         "bytes_per_s": round(sum(size for _, size in steady) / span),
         "heap_growth_mb": round(growth_mb, 1),

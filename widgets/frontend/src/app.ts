@@ -19,8 +19,8 @@ import { lossView } from "./views/loss";
 import { type Tab, tabsView } from "./views/tabs";
 import type { Host, Selection, View } from "./views/view";
 
-/** Between two drawings of news: as often as they are sent. */
-const PAUSE_MS = 100;
+/** Between two drawings of news, of which ten a second are sent at most. */
+const PAUSE_MS = 50;
 
 const NO_CONTROL = "These are saved figures: there is nothing to control.";
 
