@@ -5,6 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
+from torch import nn
+
 from deepseek.errors import DeepseekError
 from deepseek.inspector.detail import Detail
 from deepseek.inspector.graph import ModuleGraph
@@ -50,6 +52,9 @@ class Viewer(Protocol):
 
     def report(self, recording: Recording, path: str | Path, explanations: Sequence[Any] = ()) -> Path:
         """Write the self-contained report, with attributions and attention maps below the run."""
+
+    def explaining(self, inputs: Any, background: Any, method: str, target: Any) -> Callable[[nn.Module], Any]:
+        """Return what explains a model on some inputs, shows that, and returns it."""
 
     def compared_bundle(self, comparison: "Comparison") -> dict[str, Any]:
         """Return the static picture of a comparison by MIME type, as a notebook's output holds it."""

@@ -63,6 +63,7 @@ class Session(Verbs, Viewable):
     Attributes:
         path: The run file.
         key: An opaque random name of this session.
+        explanations: What ``explain`` has found so far; ``report`` takes them along when asked to.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Session(Verbs, Viewable):
         closer = Closer(self._recorder, self._worker.emit_detail)
         self._steps = Steps(self._recorder, attachment, self._governor, passes, accounts, self._control, closer)
         self._run: Run | None = None
+        self.explanations: list[Any] = []
         self._closed = False
         self._steps.attach(model, optimizers)
         if viewer is not None:
@@ -197,6 +199,23 @@ class Session(Verbs, Viewable):
     def breakpoints(self) -> list[str]:
         """The conditions on which training pauses."""
         return self._control.breakpoints.texts
+
+    def explain_with(self, inputs: Any, background: Any = None, *, method: str = "auto", target: Any = None) -> None:
+        """Say what ``explain`` explains while training is paused, also from the panel: such as a held-out batch.
+
+        What it finds is shown below the cell that trains, and kept in ``explanations``.
+
+        Args:
+            inputs: What to explain; see ``deepseek.explain.shap``.
+            background: Rows that stand for absent features; a baseline where the method takes one.
+            method: One of ``deepseek.explain.shap`` or ``deepseek.explain.attribute``, or ``attention``.
+            target: Which outputs.
+
+        Raises:
+            DeepseekError: There is no such method.
+        """
+        explain = self._the_viewer().explaining(inputs, background, method, target)
+        self._control.explain = lambda model: self.explanations.append(explain(model))
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with each new batch of steps, from the worker thread; return what ends it."""

@@ -2,7 +2,8 @@
 
 import math
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from threading import get_ident
 from time import perf_counter, perf_counter_ns, time
@@ -86,6 +87,7 @@ class Steps:
         self.count = 0
         self._open = False
         self._unprepared = False
+        self._apart = False
         self._scalars: dict[str, float | torch.Tensor] = {}
         self._squares: float | torch.Tensor | None = None
         self._last_end: float | None = None
@@ -153,6 +155,15 @@ class Steps:
             if self._control.paused:
                 self._closer.look(model, command.site, self.count - 1)
         self._install_closer()
+
+    @contextmanager
+    def set_apart(self) -> Iterator[None]:
+        """Have what the model computes meanwhile belong to no step, and be seen by no probe."""
+        active, self._recorder.active, self._apart = self._recorder.active, False, True
+        try:
+            yield
+        finally:
+            self._recorder.active, self._apart = active, False
 
     def pause_ended(self) -> None:
         """Leave the time since the last step out of all accounts."""
@@ -265,7 +276,7 @@ class Steps:
         self._closely = False
 
     def _on_forward(self, model: nn.Module, _args: Any, kwargs: dict[str, Any]) -> None:
-        if current_autograd_node() is not None:
+        if current_autograd_node() is not None or self._apart:
             return
         if self._waiting_for and not torch.is_grad_enabled() and not is_checkpointing():
             self._hook_closely(True)
@@ -292,7 +303,7 @@ class Steps:
         self._recorder.active = self._watching
 
     def _after_forward(self, *_: Any) -> None:
-        if not self._closely:
+        if not self._closely or self._apart:
             return
         self._recorder.in_forward = False
         if not self._passes.end():

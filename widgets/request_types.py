@@ -3,7 +3,7 @@
 Generated from the schema by ``npm run generate``.
 """
 
-# schema sha256: 9fd863551aaacb1a7b49de81b01610fc12eef9995ff3be3181620a60826c2f39
+# schema sha256: ecf891f6a3fd4c5a1de9b235d5901ccd7e7ee9bf50dd629c492afc4dd02b4292
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class SessionInfo(TypedDict):
 class Plain(TypedDict):
     """See `Plain` in the schema."""
 
-    verb: Literal["pause", "resume", "step_once", "stop"]
+    verb: Literal["pause", "resume", "step_once", "stop", "explain"]
 
 
 class SetFactor(TypedDict):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from deepseek.widgets.shell import notebook_shell
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from deepseek.inspector.comparison import Comparison
     from deepseek.inspector.recording import Recording
     from deepseek.widgets.explaining.message import Explanation
@@ -60,6 +62,14 @@ class Viewer:
         from deepseek.widgets.explaining.page import write_explanation
 
         return write_explanation(explanation, path)
+
+    def explaining(
+        self, inputs: Any, background: Any, method: str, target: Any
+    ) -> "Callable[[nn.Module], Explanation]":
+        """Return what explains a model on some inputs, shows that below the current cell, and returns it."""
+        from deepseek.widgets.explaining.while_paused import WhilePaused
+
+        return WhilePaused(inputs, background, method, target)
 
     def compared_bundle(self, comparison: "Comparison") -> dict[str, Any]:
         """Return the static picture of ``comparison`` by MIME type, as a notebook's output holds it."""

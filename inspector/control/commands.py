@@ -128,6 +128,13 @@ class AskDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class Explain:
+    """Explain the current weights on the inputs that ``Session.explain_with`` was given; while training is paused."""
+
+    verb: ClassVar[str] = "explain"
+
+
+@dataclass(frozen=True, slots=True)
 class ClearBreaks:
     """Forget every breakpoint. From Python only."""
 
@@ -159,6 +166,7 @@ Command = (
     | BreakOn
     | WatchCloser
     | AskDetail
+    | Explain
     | ClearBreaks
     | Snapshot
 )
@@ -174,6 +182,7 @@ _FROM_OUTSIDE: dict[str, tuple[type[Command], frozenset[str], frozenset[str]]] =
     BreakOn.verb: (BreakOn, frozenset({"condition"}), frozenset({"condition"})),
     WatchCloser.verb: (WatchCloser, frozenset({"site"}), frozenset({"site"})),
     AskDetail.verb: (AskDetail, frozenset({"site"}), frozenset({"site"})),
+    Explain.verb: (Explain, frozenset(), frozenset()),
 }
 """By verb: the command, the arguments that it may have, and those that it must have."""
 

@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from time import perf_counter_ns, time
 from typing import Any, NamedTuple, Protocol
@@ -18,6 +18,7 @@ from deepseek.inspector.control.commands import (
     BreakOn,
     ClearBreaks,
     Command,
+    Explain,
     Pause,
     Resume,
     SetClip,
@@ -67,6 +68,9 @@ class Training(Protocol):
     def look_closer(self, command: WatchCloser | AskDetail) -> None:
         """Look at some layers closely."""
 
+    def set_apart(self) -> AbstractContextManager[None]:
+        """Have what the model computes meanwhile belong to no step."""
+
     def pause_ended(self) -> None:
         """The time since the last step belongs to no step."""
 
@@ -91,6 +95,7 @@ class Control:
         pending: Whether there is anything to do at the end of the step; all that a step looks at.
         paused: Whether the thread that trains is being held.
         thread: Identity of the thread that trains, as far as known.
+        explain: Explains the model that it is given; None where nothing was said of how.
     """
 
     def __init__(self, key: str, recorder: Recorder, breakpoints: Breakpoints, publish: Callable[[], None]) -> None:
@@ -98,6 +103,7 @@ class Control:
         self.paused = False
         self.breakpoints = breakpoints
         self.thread = threading.get_ident()
+        self.explain: Callable[[nn.Module], None] | None = None
         self._key = key
         self._recorder = recorder
         self._publish = publish
@@ -124,8 +130,8 @@ class Control:
         """Take a command from any thread; from the one that trains, between steps, it takes effect at once.
 
         Raises:
-            DeepseekError: The session is closed, too many commands wait, a condition cannot be read, or there is no
-                such layer.
+            DeepseekError: The session is closed, too many commands wait, a condition cannot be read, there is no such
+                layer, or nothing can be explained now.
             TrainingStopped: The command was ``Stop`` and took effect at once.
         """
         here = threading.get_ident() == self.thread and not self._applying
@@ -133,6 +139,8 @@ class Control:
             command = replace(command, reason="asked for by the thread that trains")
         if isinstance(command, (WatchCloser, AskDetail)) and command.site is not None:
             self._check_layer(command.site)
+        if isinstance(command, Explain):
+            self._check_explainable()
         with self._changed:
             if self._closed:
                 raise DeepseekError(f"`{command.verb}` comes too late: the session is closed.")
@@ -252,8 +260,8 @@ class Control:
                 return change(command, training.optimizers())
             case SetClip():
                 self._clip(command.max_norm, training)
-            case WatchCloser() | AskDetail():
-                training.look_closer(command)
+            case WatchCloser() | AskDetail() | Explain():
+                self._look(command, training)
             case Snapshot():
                 save(command.path, training.model(), training.optimizers(), training.count)
             case ClearBreaks():
@@ -278,6 +286,28 @@ class Control:
         model = self._the_training().model()
         if model is not None:
             named(model, site)
+
+    def _check_explainable(self) -> Callable[[nn.Module], None]:
+        if not self.paused:
+            raise DeepseekError("`explain` needs a training that is paused: choose pause first.")
+        if self.explain is None:
+            raise DeepseekError(
+                "`explain` needs inputs: call session.explain_with(inputs, background) before training begins."
+            )
+        return self.explain
+
+    def _look(self, command: WatchCloser | AskDetail | Explain, training: Training) -> None:
+        if not isinstance(command, Explain):
+            training.look_closer(command)
+            return
+        explain, model = self._check_explainable(), training.model()
+        if model is None:
+            raise DeepseekError("the model is gone")
+        try:
+            with training.set_apart():
+                explain(model)
+        except KeyboardInterrupt:  # ends the computing, not the pause
+            raise DeepseekError("interrupted") from None
 
     def _clip(self, max_norm: float | None, training: Training) -> None:
         optimizers: Sequence[torch.optim.Optimizer] = training.optimizers()

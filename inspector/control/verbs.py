@@ -8,6 +8,7 @@ from deepseek.inspector.control.commands import (
     BreakOn,
     ClearBreaks,
     Command,
+    Explain,
     Pause,
     Resume,
     SetClip,
@@ -121,6 +122,16 @@ class Verbs:
             DeepseekError: There is no such layer, or there are too many.
         """
         self.submit(WatchCloser(site), _WHO)
+
+    def explain(self) -> None:
+        """Explain the current weights on the inputs that ``explain_with`` was given, while training is paused.
+
+        The thread that trains does it, between two steps; it changes neither the training nor what is recorded of it.
+
+        Raises:
+            DeepseekError: Training is not paused, or ``explain_with`` was not called.
+        """
+        self.submit(Explain(), _WHO)
 
     def ask_detail(self, site: str) -> None:
         """Look at a layer closely once, in the next step; ``detail`` gives the look afterwards.

@@ -25,6 +25,7 @@ MOST_OUTPUTS = 1000
 
 SHAP = get_args(ShapMethod)
 AGAINST_ONE = get_args(MethodAgainstOne)
+METHODS = (*SHAP, *AGAINST_ONE, ATTENTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,8 @@ class Explainer:
         rows = row_of(self._inputs, self._call, question.sample)
         if question.method == ATTENTION:
             return attention(self._model, rows, tokenizer=self._tokenizer)
-        options: dict[str, Any] = {"method": question.method, "target": self._targets[question.target]}
-        against = self._backgrounds[question.against]()
-        if question.method in AGAINST_ONE:
-            return attribute(self._model, rows, baseline=against, **options)
-        return shap(self._model, rows, against, progress=False, **options)
+        against, target = self._backgrounds[question.against](), self._targets[question.target]
+        return explained(self._model, rows, question.method, against, target)
 
     def _known_methods(self) -> dict[str, list[str]]:
         one_row = [name for name in self._backgrounds if name != GIVEN]
@@ -108,6 +106,31 @@ class Explainer:
             question.target not in self._targets or question.against not in self.against[question.method]
         ):
             raise DeepseekError("There is no such output, or nothing of that name to compare with: choose again.")
+
+
+def explained(model: nn.Module, inputs: Any, method: str, background: Any, target: Any) -> Explanation:
+    """Explain inputs by the method of a name; no bar shows how far it is.
+
+    Raises:
+        DeepseekError: The method does not fit the model, or there is none of this name.
+    """
+    if method == ATTENTION:
+        return attention(model, inputs)
+    options: dict[str, Any] = {"method": check_method(method), "target": target}
+    if method in AGAINST_ONE:
+        return attribute(model, inputs, baseline=background, **options)
+    return shap(model, inputs, background, progress=False, **options)
+
+
+def check_method(method: str) -> str:
+    """Return the name of a method.
+
+    Raises:
+        DeepseekError: There is none of this name.
+    """
+    if method not in METHODS:
+        raise DeepseekError(f"The method must be one of {', '.join(METHODS)}, not {method!r}.")
+    return method
 
 
 def _targets(call: Call, target: Any) -> dict[str, Any]:

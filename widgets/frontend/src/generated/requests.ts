@@ -1,4 +1,4 @@
-// Generated from requests.schema.json by "npm run generate"; schema sha256: 9fd863551aaacb1a7b49de81b01610fc12eef9995ff3be3181620a60826c2f39
+// Generated from requests.schema.json by "npm run generate"; schema sha256: ecf891f6a3fd4c5a1de9b235d5901ccd7e7ee9bf50dd629c492afc4dd02b4292
 /**
  * Everything that travels over the control comm: requests of the browser and the replies to them.
  */
@@ -27,7 +27,7 @@ export interface CommandRequest {
   command: Command;
 }
 export interface Plain {
-  verb: "pause" | "resume" | "step_once" | "stop";
+  verb: "pause" | "resume" | "step_once" | "stop" | "explain";
 }
 export interface SetFactor {
   verb: "set_lr" | "set_weight_decay";

@@ -1,5 +1,5 @@
 // Generated from messages.schema.json by "npm run generate"; schema sha256: fb28b1fe7720a011994ea626c8b949331cc2790caee6a817fd0a043cb467d513
-// Generated from requests.schema.json by "npm run generate"; schema sha256: 9fd863551aaacb1a7b49de81b01610fc12eef9995ff3be3181620a60826c2f39
+// Generated from requests.schema.json by "npm run generate"; schema sha256: ecf891f6a3fd4c5a1de9b235d5901ccd7e7ee9bf50dd629c492afc4dd02b4292
 // Generated from explanations.schema.json by "npm run generate"; schema sha256: 071693947e9173b5780c3671d4933c75d29ef22d5b36301557d54a0f5db36952
 import type { Charts, Detail, End, Graph, Increment, Setup, Snapshot } from "./messages";
 import type { Answer, SessionsReply } from "./requests";

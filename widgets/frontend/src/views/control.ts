@@ -20,6 +20,7 @@ const SURE_MS = 4000;
 export function controlView({ setup, control }: Host, parent: HTMLElement): View {
   const pause = button("Pause", "control-pause", "Hold the training after the step in progress");
   const step = button("Step", "control-step", "Let one step pass, then pause again");
+  const explain = button("Explain", "control-explain", "Explain the current weights on the inputs of session.explain_with");
   const stop = button("Stop", "control-stop", "End the training after the step in progress");
   const halve = button("×0.5", "control-halve", "Halve the learning rate");
   const double = button("×2", "control-double", "Double the learning rate");
@@ -27,7 +28,7 @@ export function controlView({ setup, control }: Host, parent: HTMLElement): View
   const condition = h("input", { size: 16, maxlength: 500, placeholder: "loss > 10", "data-testid": "control-condition" });
   const rateForm = form("Learning rate", rate, submit("Set", "control-set"), halve, double);
   const breakForm = form("Pause when", condition, submit("Watch", "control-watch"));
-  const fields = h("fieldset", { "aria-label": "Control of the training" }, pause, step, stop, rateForm, breakForm);
+  const fields = h("fieldset", { "aria-label": "Control of the training" }, pause, step, stop, explain, rateForm, breakForm);
   const note = h("p", { class: "ds-note", role: "status", "data-testid": "control-note" });
   parent.append(h("section", { class: "ds-control", "data-testid": "control" }, fields, note));
 
@@ -42,6 +43,7 @@ export function controlView({ setup, control }: Host, parent: HTMLElement): View
     fields.disabled = !ready || !(paused || status?.state === "running");
     fields.dataset["state"] = status?.state ?? "";
     step.disabled = !paused;
+    explain.hidden = !paused;
     setText(pause, paused ? "Resume" : "Pause");
     setText(stop, sure === undefined ? "Stop" : "Really stop?");
     setText(note, message || (paused ? `Paused after step ${formatInteger(status?.step ?? 0)}.` : ""));
@@ -96,6 +98,7 @@ export function controlView({ setup, control }: Host, parent: HTMLElement): View
     sure = undefined;
     void send({ verb: "stop" }, "Stopping after this step…");
   });
+  explain.addEventListener("click", () => void send({ verb: "explain" }, "Explaining the current weights: below the cell that trains."));
   const scale = (factor: number) => void send({ verb: "set_lr", factor }, `Learning rate ×${factor} from the next step on.`);
   halve.addEventListener("click", () => scale(0.5));
   double.addEventListener("click", () => scale(2));
