@@ -4,7 +4,7 @@ import atexit
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -216,6 +216,14 @@ class Session(Verbs, Viewable):
         """
         explain = self._the_viewer().explaining(inputs, background, method, target)
         self._control.explain = lambda model: self.explanations.append(explain(model))
+
+    def watches(self, model: nn.Module) -> bool:
+        """Whether this is the model that the session is of."""
+        return self._steps.model() is model
+
+    def set_apart(self) -> AbstractContextManager[None]:
+        """Have what the model computes meanwhile belong to no step, and be seen by no probe; not beside training."""
+        return self._steps.set_apart()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with each new batch of steps, from the worker thread; return what ends it."""

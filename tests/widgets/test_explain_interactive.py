@@ -10,6 +10,7 @@ import torch
 from sklearn.datasets import load_diabetes
 from torch import nn
 
+import deepseek
 from deepseek import explain
 from deepseek.errors import DeepseekError
 from deepseek.explain import AttentionMaps, Attribution
@@ -261,3 +262,21 @@ def test_a_stop_ends_the_next_forward():
             model(torch.ones(1, 2))
     model(torch.ones(1, 2))
     assert told == [1]
+
+
+@pytest.mark.parametrize("optimized", [True, False])
+def test_a_session_that_watches_the_model_sees_nothing_of_it(rows, tmp_path, optimized):
+    model = Slow()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1) if optimized else None
+    with deepseek.inspect(model, optimizer, every=1, run=tmp_path / "x.dsrun") as session:
+        for count in range(3):
+            model(rows).sum().backward()
+            if optimizer:
+                optimizer.step()
+            before = session.status.step
+            widget = interactive(model, rows)
+            widget.begin()
+            assert widget.progress["state"] == "idle"
+            assert session.status.step == before, count
+    assert len(session.frame("eval_activation")) == 0
+    assert set(session.frame("activation")["step"]) == {0, 1, 2}

@@ -1,12 +1,13 @@
 """Computing with a model that may be in the middle of its training: it is left as it was, and the user sees how far."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Event
 
 from torch import nn
 
 from deepseek.explain.attention.watch import undisturbed
+from deepseek.inspector.session import living_sessions
 
 
 class Cancelled(KeyboardInterrupt):
@@ -15,7 +16,7 @@ class Cancelled(KeyboardInterrupt):
 
 @contextmanager
 def computing(model: nn.Module, stop: Event, tell: Callable[[int], None]) -> Iterator[None]:
-    """Follow what is computed with a model, in evaluation mode; modes and random state are then as they were.
+    """Follow what is computed with a model, which is set apart meanwhile.
 
     Args:
         model: The model; while this lasts, it has one hook more.
@@ -31,9 +32,23 @@ def computing(model: nn.Module, stop: Event, tell: Callable[[int], None]) -> Ite
         passes += 1
         tell(passes)
 
-    with undisturbed(model):
+    with set_apart(model):
         handle = model.register_forward_pre_hook(follow)
         try:
             yield
         finally:
             handle.remove()
+
+
+@contextmanager
+def set_apart(model: nn.Module) -> Iterator[None]:
+    """Have a model in evaluation mode, unseen by sessions; modes and random state are then as they were.
+
+    Training must not go on meanwhile.
+    """
+    with ExitStack() as stack:
+        for session in living_sessions():
+            if session.watches(model):
+                stack.enter_context(session.set_apart())
+        stack.enter_context(undisturbed(model))
+        yield

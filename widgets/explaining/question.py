@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from deepseek.errors import DeepseekError
 from deepseek.explain import attention, attribute, shap
-from deepseek.explain.attention.watch import undisturbed
 from deepseek.explain.by_captum import Method as MethodAgainstOne
 from deepseek.explain.call import Call
 from deepseek.explain.explaining import row_of
 from deepseek.explain.output import main_output
 from deepseek.explain.shap_values import Method as ShapMethod
+from deepseek.widgets.explaining.computing import set_apart
 from deepseek.widgets.explaining.message import Explanation
 
 ATTENTION = "attention"
@@ -135,7 +135,7 @@ def check_method(method: str) -> str:
 
 def _targets(call: Call, target: Any) -> dict[str, Any]:
     """Return by name what of the output can be explained."""
-    with undisturbed(call.model), torch.no_grad():
+    with set_apart(call.model), torch.no_grad():
         output = main_output(call())
     given = {} if target is None else {"the given target": target}
     if output.dim() != 2 or len(output) != call.rows:
