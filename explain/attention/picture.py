@@ -36,7 +36,7 @@ def grid(maps: AttentionMaps, row: int) -> "Figure":
     heads = max((each.heads for each in maps), key=len)
     image = _mosaic([each.weights[row] for each in maps], len(heads))
     with white() as new:
-        figure = new((2.6 + 0.52 * len(heads), 1.5 + 0.52 * len(maps)))
+        figure = new((max(2.6 + 0.52 * len(heads), 5.4), max(1.5 + 0.52 * len(maps), 4.2)))
         axes = figure.subplots()
         _draw(figure, axes, image, "weight (square-root scale)")
         middle = (TILE - 1) / 2
@@ -151,11 +151,12 @@ def check_row(maps: AttentionMaps, row: int) -> None:
 def white() -> "Iterator[Callable[[tuple[float, float]], Figure]]":
     """Give a function that makes a figure of so many inches, which looks the same whatever style is set."""
     import matplotlib.style
-    from matplotlib.figure import Figure
+
+    from deepseek.explain.picture import Picture
 
     with warnings.catch_warnings(), matplotlib.style.context("default"):
         warnings.simplefilter("ignore", UserWarning)
-        yield lambda size: Figure(figsize=size, layout="constrained")
+        yield lambda size: Picture(figsize=size, layout="constrained")
 
 
 _WIDTH = 100

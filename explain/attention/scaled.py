@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepseek.explain.attention.by_head import Separate, four_dimensional, normalised, wide
+from deepseek.explain.attention.by_head import Separate, chosen_of, four_dimensional, normalised, wide
 
 _NAMES = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale")
 
@@ -41,11 +41,11 @@ class Scaled(Separate):
         super().__init__(self._weights, values, output, heads_apart)
 
     def _weights(self, heads: Tensor, queries: Tensor) -> Tensor:
-        query = self._query[:, heads][:, :, queries]
-        scores = query.to(wide(query)) @ self._key[:, heads].to(wide(query)).mT * self._scale
+        query = chosen_of(chosen_of(self._query, 1, heads), 2, queries)
+        scores = query.to(wide(query)) @ chosen_of(self._key, 1, heads).to(wide(query)).mT * self._scale
         if self._mask is not None:
-            mask = self._mask if self._mask.shape[1] == 1 else self._mask[:, heads]
-            mask = mask if mask.shape[2] == 1 else mask[:, :, queries]
+            mask = self._mask if self._mask.shape[1] == 1 else chosen_of(self._mask, 1, heads)
+            mask = mask if mask.shape[2] == 1 else chosen_of(mask, 2, queries)
             scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
         if self._causal:
             later = torch.arange(self.shape[3], device=scores.device) > queries[:, None]

@@ -26,9 +26,10 @@ def picture(report: ShortcutReport) -> Picture:
     _accuracies(right, shown, report)
     left.set_yticks(range(len(shown)), [_short(each.name) for each in shown], parse_math=False)
     left.invert_yaxis()
-    for axes, place in ((left, "left"), (right, "right")):
+    for axes in (left, right):
         axes.set_xlim(-2, 102)
-        figure.legend(*axes.get_legend_handles_labels(), loc=f"outside lower {place}", ncols=2, fontsize=8)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=8)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=2, fontsize=8)
     found = ", ".join(map(_short, report.suspected)) or "none"
     figure.suptitle(f"Shortcut audit of {report.rows} rows, suspected: {_short(found, 70)}", parse_math=False)
     return figure

