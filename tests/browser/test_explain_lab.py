@@ -1,0 +1,109 @@
+"""Explanations in a real JupyterLab and a real Chromium: shown, computed anew between cells, and made in a pause."""
+
+import re
+
+import pytest
+from lab_pages import RUN, open_notebook, run_to_its_end, shut_down, write_notebook
+from sklearn.datasets import load_iris
+
+pytestmark = pytest.mark.browser
+
+SETUP = """
+import deepseek, torch
+from torch import nn
+from sklearn.datasets import load_iris
+%load_ext deepseek
+torch.manual_seed(0)
+rows, kinds = torch.tensor(load_iris().data).float(), torch.tensor(load_iris().target)
+net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+""".strip()
+
+SHOW = "deepseek.explain.shap(net, rows[:3], rows[50:60], progress=False).widget()"
+
+CHOOSE = "%deepseek_explain net rows --background rows[50:70]"
+
+TRAIN = """
+with deepseek.inspect(net, optimizer, run="explained.dsrun") as session:
+    session.explain_with(rows[:4], rows[50:60])
+    display(session)
+    session.pause()
+    for _ in range(3):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(rows), kinds).backward()
+        optimizer.step()
+""".strip()
+
+CELLS = (SETUP, SHOW, CHOOSE, TRAIN)
+
+
+@pytest.fixture
+def notebook(lab, watched):
+    open_notebook(lab, watched.page, write_notebook(lab, "explain.ipynb", *CELLS))
+    run_to_its_end(watched.page, 0)
+    yield watched
+    shut_down(watched.page)
+
+
+def cell(page, index):
+    return page.locator(".jp-CodeCell").nth(index)
+
+
+def part(cell, name):
+    return cell.locator(f"[data-testid=explain-{name}]")
+
+
+def test_explanations_are_shown_chosen_and_made_in_a_pause(notebook, artifacts):
+    page = notebook.page
+    look_at_one_that_was_computed(page, artifacts)
+    choose_another_sample(page, artifacts)
+    explain_in_a_pause(page, artifacts)
+    assert notebook.errors == []
+
+
+def look_at_one_that_was_computed(page, artifacts):
+    run_to_its_end(page, 1)
+    shown = cell(page, 1)
+    part(shown, "bars").wait_for(timeout=30_000)
+    assert not shown.locator("[data-deepseek-static]").is_visible()
+    part(shown, "row").select_option("2")
+    assert "Row 2: output 0" in part(shown, "verdict").inner_text()
+    assert "exact" in part(shown, "trust").inner_text()
+    shown.scroll_into_view_if_needed()
+    page.screenshot(path=artifacts / "explain-lab.png")
+
+
+def choose_another_sample(page, artifacts):
+    """The Jupyter kernel explains the samples that are chosen, and says what it cannot do."""
+    run_to_its_end(page, 2)
+    shown = cell(page, 2)
+    part(shown, "bars").wait_for(timeout=30_000)
+    part(shown, "sample").fill("77")
+    part(shown, "target").select_option("output 2")
+    part(shown, "sample").press("Enter")
+    part(shown, "said").get_by_text("Sample 77 by auto.").wait_for(timeout=30_000)
+    labels = part(shown, "bars").locator(".ds-bar-label").all_inner_texts()
+    assert sorted(re.findall(r"= ([\d.]+)", " ".join(labels))) == sorted(f"{x:g}" for x in load_iris().data[77])
+    part(shown, "method").select_option("attention")
+    part(shown, "begin").click()
+    part(shown, "said").get_by_text("attention").filter(has_not_text="Sample").wait_for(timeout=30_000)
+    assert part(shown, "said").get_attribute("data-state") == "failed"
+    shown.scroll_into_view_if_needed()
+    page.screenshot(path=artifacts / "explain-lab-chosen.png")
+
+
+def explain_in_a_pause(page, artifacts):
+    """The button of a paused training explains its weights, below its cell, while that cell runs."""
+    page.evaluate(RUN, 3)
+    shown = cell(page, 3)
+    button = shown.locator("[data-testid=control-explain]")
+    button.wait_for(timeout=60_000)
+    button.click()
+    part(shown, "bars").wait_for(timeout=60_000)
+    assert shown.locator(".jp-InputPrompt").first.inner_text() == "[*]:"
+    part(shown, "row").select_option("3")
+    assert "Row 3" in part(shown, "verdict").inner_text()
+    shown.scroll_into_view_if_needed()
+    page.screenshot(path=artifacts / "explain-lab-paused.png")
+    shown.locator("[data-testid=control-pause]").click()
+    page.evaluate("async () => { await window.cellEnd; }")
