@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from deepseek.errors import DeepseekError
 from deepseek.explain.call import Call, evaluating
 from deepseek.explain.deeplift.program import Program, Tensors
 from deepseek.explain.deeplift.recorder import NotTraceableError
 from deepseek.explain.deeplift.tracing import ROWS, trace
 from deepseek.explain.deeplift.work import DeepLift, Work
+from deepseek.explain.shapley.game import checked_background
 from deepseek.explain.target import Chooser
 
-MEMORY_BYTES = 2**28
+MEMORY_BYTES = 2**27
 """Limit on the memory for pairs of rows by default."""
 
 
@@ -49,7 +49,7 @@ def deeplift(
     Source: Shrikumar, Greenside and Kundaje 2017; the average over a background after Lundberg and Lee 2017.
     """
     with torch.no_grad(), evaluating(call.model):
-        references = _checked(call, background)
+        references = checked_background(call, background)
         work = Work(call, references, chooser.count, advance or (lambda _pairs: None))
         for rows, program in programs(call, references, chooser):
             work.explain(program, rows, memory_bytes)
@@ -84,24 +84,3 @@ def _alike(tensors: Tensors, count: int) -> list[Tensor]:
         )
         groups.setdefault(key, []).append(row)
     return [torch.tensor(group) for group in groups.values()]
-
-
-def _checked(call: Call, background: Mapping[str, Tensor]) -> Tensors:
-    missing = [name for name in call.explained if name not in background]
-    if missing:
-        raise DeepseekError(
-            f"The background needs rows for {', '.join(call.explained)}; {', '.join(missing)} is missing."
-        )
-    found = {}
-    for name in call.explained:
-        rows, tensor = background[name], call.tensors[name]
-        if rows.dim() == 0 or len(rows) == 0 or rows.shape[1:] != tensor.shape[1:]:
-            raise DeepseekError(
-                f"Background rows of {name} must be shaped like its rows, {tuple(tensor.shape[1:])}; the background is "
-                f"{tuple(rows.shape)}."
-            )
-        found[name] = rows.detach().to(tensor)
-    if len({len(rows) for rows in found.values()}) > 1:
-        sizes = ", ".join(f"{name} {len(rows)}" for name, rows in found.items())
-        raise DeepseekError(f"All inputs must have the same number of background rows, not {sizes}.")
-    return found

@@ -9,7 +9,7 @@ from torch import Tensor, fx
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.deeplift.operation import Operation, Pair, Rule, runnable
-from deepseek.explain.deeplift.rules import rule_for, straight
+from deepseek.explain.deeplift.rules import convolution, rule_for, straight
 
 Tensors = dict[str, Tensor]
 
@@ -100,7 +100,7 @@ class Program:
                 if residuals is not None:
                     residuals[place] = _residual(pair, operation.node, cotangent, shares)
                 for node, share in shares:
-                    passed[node] = share if node not in passed else _added(passed[node], share)
+                    passed[node] = share if node not in passed else _added(share, passed[node])
         return {name: self._contribution(name, pair, passed) for name in self._explained}
 
     def _contribution(self, name: str, pair: Pair, passed: Mapping[fx.Node, Tensor]) -> Tensor:
@@ -135,7 +135,7 @@ class Program:
         nodes = [self._output, *(self._placeholders[name] for name in self._explained)]
         for operation, rule in self.operations:
             if rule is not item:
-                omitted = operation.inputs if rule is straight else ()
+                omitted = operation.inputs if rule in (straight, convolution) else ()
                 nodes += [node for node in operation.node.all_input_nodes if node not in omitted]
         return list(dict.fromkeys(node.name for node in nodes if node.name not in self.constants))
 

@@ -28,6 +28,8 @@ def rule_for(operation: Operation) -> Rule:
     only_first = operation.inputs == operation.given[:1] and operation.factors == 1
     if name in STRAIGHT:
         return straight
+    if name == "convolution" and only_first:
+        return convolution
     if name in PRODUCTS:
         return product if operation.factors > 1 else straight
     if name in UNARY and only_first and not _has_exotic_options(operation):
@@ -82,6 +84,32 @@ def straight(operation: Operation, pair: Pair, cotangent: Any) -> Cotangents:
         return torch.zeros_like(example, dtype=None if example.is_floating_point() else cotangent.dtype)
 
     return _pulled_back(operation, pair, cotangent, at_zero)
+
+
+def convolution(operation: Operation, pair: Pair, cotangent: Any) -> Cotangents:
+    """Rule of a convolution with fixed weights: its derivative, which is the transposed one.
+
+    Weights of pictures have their channels last, as cotangents then have, too: with many pictures that is much faster.
+    """
+    image, weight, _, stride, padding, dilation, transposed, _, groups = operation.given
+    kernel = pair.at_actual(weight)
+    if kernel.dim() == 4:
+        kernel = kernel.contiguous(memory_format=torch.channels_last)
+    sizes = zip(
+        image.meta["example"].shape[2:],
+        cotangent.shape[2:],
+        kernel.shape[2:],
+        *(_each(option, kernel.dim() - 2) for option in (stride, padding, dilation)),
+        strict=True,
+    )
+    missed = [size + 2 * pad - (out - 1) * step - apart * (own - 1) - 1 for size, out, own, step, pad, apart in sizes]
+    options = (stride, padding, dilation, not transposed, [0] * len(missed) if transposed else missed, groups)
+    return [(image, aten.convolution(cotangent, kernel, None, *options))]
+
+
+def _each(option: list[int], dimensions: int) -> list[int]:
+    """An option for each dimension, which may be given once for all."""
+    return list(option) * dimensions if len(option) == 1 else list(option)
 
 
 def product(operation: Operation, pair: Pair, cotangent: Any) -> Cotangents:

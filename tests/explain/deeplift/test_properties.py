@@ -102,3 +102,26 @@ def test_where_shap_is_right_the_values_are_the_same(shape):
     reference = shap.DeepExplainer(case.model, case.background["input"]).shap_values(case.inputs)
     found = explain(case.model, case.inputs, case.background).values["input"]
     assert torch.allclose(found, torch.as_tensor(reference).double(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Conv1d(2, 4, 3, 2, padding=1, groups=2), (2, 10)),
+        (nn.Conv2d(2, 4, (3, 2), (2, 3), padding="valid", dilation=(1, 2)), (2, 8, 9)),
+        (nn.Conv2d(2, 4, 3, padding="same"), (2, 6, 6)),
+        (nn.Conv2d(2, 4, 1, 2, bias=False), (2, 6, 6)),
+        (nn.Conv3d(2, 3, 2, 2), (2, 5, 4, 4)),
+        (nn.ConvTranspose2d(2, 4, 3, 2, padding=1, output_padding=1), (2, 4, 4)),
+        (nn.ConvTranspose1d(2, 4, 3, 3, dilation=2), (2, 5)),
+    ],
+)
+def test_convolutions_pass_on_their_derivative(layer, shape):
+    torch.manual_seed(0)
+    model = nn.Sequential(layer, nn.Flatten(), nn.LazyLinear(3)).double()
+    x, background = torch.randn(2, *shape).double(), torch.randn(3, *shape).double()
+    found = explain(model, x, background).values["input"]
+    with torch.no_grad():
+        slopes = torch.func.vmap(torch.func.jacrev(lambda row: model(row[None])[0]))(x)  # linear: the same everywhere
+        expected = slopes.movedim(1, -1) * (x - background.mean(0))[..., None]
+    assert torch.allclose(found, expected, atol=1e-12)

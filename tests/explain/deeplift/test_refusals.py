@@ -99,8 +99,8 @@ def test_a_model_that_counts_its_calls_in_place_is_refused_and_left_as_it_was():
 @pytest.mark.parametrize(
     ("background", "message"),
     [
-        ({"other": BACKGROUND}, "input is missing"),
-        ({"input": torch.randn(3, 5)}, r"shaped like its rows, \(6,\).*\(3, 5\)"),
+        ({"other": BACKGROUND}, "needs rows for the input input: it has other"),
+        ({"input": torch.randn(3, 5)}, r"rows of shape \(6,\).*\(3, 5\)"),
         ({"input": torch.randn(0, 6)}, r"\(0, 6\)"),
     ],
 )
