@@ -33,11 +33,15 @@ test: pytest ## lint, then unit, notebook, browser and front-end tests
 test-all: MARKS := slow or not slow
 test-all: pytest ## the same with the slow tests
 
-# The browser tests run where Chromium is or can be installed; pytest's closing line comes last.
+# The browser tests run where Chromium is or can be installed; pytest's closing line comes last. Each of up to four cores
+# gets whole files, the longest first. Torch computes on one thread there: more would only wait for each other.
+WORKERS := $(shell nproc 2>/dev/null | awk '{print ($$1 < 4) ? $$1 : 4}')
+SHARED := --tx '$(or $(WORKERS),2)*popen//python=$(BIN)/python -I' --dist loadfile --no-loadscope-reorder
+
 pytest: lint check-frontend chromium
 	@if command -v chromium >/dev/null; then marks="$(MARKS)"; \
 	else marks="($(MARKS)) and not browser"; echo "Browser tests are skipped: Chromium is not installed."; fi; \
-	set -x; $(PYTEST) -m "$$marks" --nbval-lax tests notebooks
+	set -x; OMP_NUM_THREADS=1 $(PYTEST) $(SHARED) --durations 12 -m "$$marks" --nbval-lax tests notebooks
 
 lint: types check-style ## ruff, mypy strict and, where Node is installed, tsc strict
 	$(if $(HAVE_NODE),npm --prefix $(FRONTEND) run --silent check)

@@ -19,6 +19,11 @@ FLAGS = [
 ]
 
 
+def pytest_collection_modifyitems(items):
+    """The longest files begin, JupyterLab and the notebooks: no worker is left alone with them at the end."""
+    items.sort(key=lambda item: (item.path.parent.name != "browser", item.path.suffix != ".ipynb"))
+
+
 @pytest.fixture(scope="session")
 def browser():
     """Start a real Chromium."""
