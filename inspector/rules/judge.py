@@ -7,6 +7,7 @@ from deepseek.inspector.record import Finding, StepRecord
 from deepseek.inspector.rules.constant_gate import constant_gate
 from deepseek.inspector.rules.dead_units import dead_units
 from deepseek.inspector.rules.gradient_flow import exploding_gradient, vanishing_gradient
+from deepseek.inspector.rules.harmful_precision import harmful_precision
 from deepseek.inspector.rules.nonfinite import has_nonfinite_signal, nonfinite
 from deepseek.inspector.rules.saturated_units import saturated_units
 from deepseek.inspector.rules.window import Window
@@ -20,6 +21,7 @@ STANDARD: tuple[Rule, ...] = (
     dead_units,
     saturated_units,
     constant_gate,
+    harmful_precision,
     nonfinite,
 )
 

@@ -5,13 +5,15 @@ from deepseek.kernels.precision.adaptive import AdaptivePrecision, plans_of
 from deepseek.kernels.precision.evidence import Damage, Evidence, damage
 from deepseek.kernels.precision.exponents import ExponentCounts, Lost, count_exponents
 from deepseek.kernels.precision.plan import PLAN_COLUMNS, Decision, Plan
-from deepseek.kernels.precision.policies import POLICIES, Policy, Situation
+from deepseek.kernels.precision.policies import NOISE_LIMIT, POLICIES, UNDERFLOW_LIMIT, Policy, Situation
 from deepseek.kernels.precision.rounding import rounded
 from deepseek.kernels.precision.speed import half_speedup
 
 __all__ = [
+    "NOISE_LIMIT",
     "PLAN_COLUMNS",
     "POLICIES",
+    "UNDERFLOW_LIMIT",
     "AdaptivePrecision",
     "Damage",
     "Decision",

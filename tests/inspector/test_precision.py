@@ -98,3 +98,28 @@ def test_watching_changes_no_bit_of_it(model, tmp_path, order):
         if session is not None:
             session.close()
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("policy", "weights", "scale", "expected"),
+    [
+        ("half", 1e5, 1.0, "0 computes in float16, where"),
+        ("half", 1.0, 1e-9, "becomes zero. So it is with 2 of 2 layers."),
+        ("gradient_norm", 1.0, 1e-9, "becomes zero"),
+        ("half", 1.0, 1.0, None),
+        ("exponent", 1e5, 1e-9, None),
+    ],
+)
+def test_a_finding_names_a_layer_that_half_precision_harms(model, tmp_path, policy, weights, scale, expected):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with torch.no_grad():
+        model[0].weight.mul_(weights)
+    with deepseek.inspect(model, optimizer, every=1, run=tmp_path / "a.dsrun") as session:
+        with AdaptivePrecision(model, optimizer, policy=policy, emulate=True) as precision:
+            train(model, optimizer, 1, precision, scale=scale)
+        found = [finding for finding in session.findings if finding.rule == "harmful_precision"]
+    assert len(found) == (expected is not None)
+    if expected:
+        assert expected in found[0].message
+        assert found[0].site in ("0", "2")
+        assert "float32" in found[0].fix
