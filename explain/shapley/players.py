@@ -102,6 +102,8 @@ class Players:
 
     def collected(self, values: Mapping[str, Numbers]) -> dict[str, Numbers]:
         """Sum ``[B, *row shape, K]`` numbers of features over each player, in the shape that ``shaped`` gives."""
+        if not self.grouped:
+            return dict(values)
         rows = [{name: part[row] for name, part in values.items()} for row in range(self._rows)]
         return self.shaped([self.gathered(own, row) for row, own in enumerate(rows)])
 
