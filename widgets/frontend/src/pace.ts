@@ -68,7 +68,7 @@ export class Pace {
     let took = 0;
     if (this.#stale) {
       this.#stale = false;
-      took += await inFrame(this.#draw);
+      took += await this.#inFrame(this.#draw);
     }
     do took += await this.#drawPart();
     while (this.#hurried && !this.#stale && this.#parts.size > 0 && !this.#ended);
@@ -83,20 +83,20 @@ export class Pace {
     if (next === undefined || this.#ended) return 0;
     this.#parts.delete(next[0]);
     // BokehJS paints in the frame after the one in which it is told to.
-    return (await inFrame(next[1])) + (await inFrame(() => {}));
+    return (await this.#inFrame(next[1])) + (await this.#inFrame(() => {}));
   }
-}
 
-/** Works in the next frame; gives for how long that frame kept the page busy. */
-function inFrame(work: () => void): Promise<number> {
-  return new Promise((resolve) => {
-    requestAnimationFrame(() => {
-      const begun = performance.now();
-      try {
-        work();
-      } finally {
-        setTimeout(() => resolve(performance.now() - begun));
-      }
+  /** Works in the next frame, unless all has ended by then; gives for how long that frame kept the page busy. */
+  #inFrame(work: () => void): Promise<number> {
+    return new Promise((resolve) => {
+      requestAnimationFrame(() => {
+        const begun = performance.now();
+        try {
+          if (!this.#ended) work();
+        } finally {
+          setTimeout(() => resolve(performance.now() - begun));
+        }
+      });
     });
-  });
+  }
 }

@@ -1,9 +1,9 @@
 // Whether somebody can see an element: it is in the part of the page that is shown, and the page is in front.
 
-/** Calls back when it comes into sight and when it goes out of it; until then it counts as seen. */
+/** Calls back when it comes into sight and when it goes out of it; until then it counts as seen if the page is. */
 export function watchSeen(element: Element, changed: (seen: boolean) => void): () => void {
   let within = true;
-  let seen = true;
+  let seen = !document.hidden;
   const look = () => {
     const now = within && !document.hidden;
     if (now !== seen) changed((seen = now));
