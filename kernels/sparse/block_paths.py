@@ -10,13 +10,14 @@ from torch.nn import functional
 
 from deepseek.kernels.sparse.masking import masked
 
-FEWEST_ROWS = 8
-"""Fewer rows take as long as this many: the weights have to be read."""
+ONE_ROW, MORE_ROWS = 5, 12
+"""Reading a weight takes as long as this many rows of arithmetic: by a matrix-vector product, and in addition to the
+rows by a matrix product, which packs it first."""
 
 CALL_WORK = 1_000_000
-"""What the calls for one piece cost beside its arithmetic, in multiplications."""
+"""What the calls for one piece cost beside its arithmetic, in multiplications; twice that with gathering."""
 
-MOVE_WORK = 32
+MOVE_WORK = 48
 """What it costs to gather or scatter one number, in multiplications."""
 
 
@@ -88,7 +89,7 @@ def run_gathered(layer: Layer, rows: Tensor, mask: Tensor, counts: Sequence[int]
         if len(index) == len(rows):
             output = torch.addmm(output, layer.hidden(rows, part), layer.down_weight[part])
         else:
-            output = output.index_add(0, index, layer.hidden(rows[index], part) @ layer.down_weight[part])
+            output.index_add_(0, index, layer.hidden(rows[index], part) @ layer.down_weight[part])
     return output
 
 
@@ -108,11 +109,16 @@ def cheapest(layer: Layer, rows: int, counts: Sequence[int]) -> str:
     runs = sum(1 for _ in _runs(counts))
     moved = sum(count for count in counts if count < rows) * width * MOVE_WORK
     work = {
-        "masked": layer.blocks * each * max(rows, FEWEST_ROWS) + CALL_WORK,
-        "runs": wanted * each * max(rows, FEWEST_ROWS) + runs * CALL_WORK,
-        "gathered": each * sum(max(count, FEWEST_ROWS) for count in counts if count) + wanted * CALL_WORK + moved,
+        "masked": layer.blocks * each * _as_rows(rows) + CALL_WORK,
+        "runs": wanted * each * _as_rows(rows) + runs * CALL_WORK,
+        "gathered": each * sum(map(_as_rows, counts)) + 2 * wanted * CALL_WORK + moved,
     }
     return min(work, key=work.__getitem__)
+
+
+def _as_rows(rows: int) -> int:
+    """How many rows of mere arithmetic take as long as a product with so many rows."""
+    return rows + MORE_ROWS if rows > 1 else rows * ONE_ROW
 
 
 def _runs(counts: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -99,7 +99,7 @@ class SparseConv2d(nn.Module):
 
     def _run_masked(self, x: Tensor, mask: Tensor) -> Tensor:
         for conv, norm in zip(self.convs[:-1], self.norms[:-1], strict=True):
-            x = masked(functional.relu(norm(conv(x))), mask)
+            x = masked(functional.relu(norm(conv(x)), inplace=True), mask)
         last: Tensor = self.norms[-1](self.convs[-1](x))
         return last
 

@@ -20,7 +20,7 @@ class GatedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute ``[B, C, H, W]``."""
-        return functional.relu(self.branch(x) + self.skip(x))
+        return functional.relu(self.branch(x) + self.skip(x), inplace=True)
 
 
 class DsaResNet(nn.Module):

@@ -48,7 +48,7 @@ class Chain(NamedTuple):
         for conv, norm in zip(inner, self.norms, strict=False):
             weight = self.packs.cut(conv, width, x.shape[1])
             x = functional.conv2d(x, weight, None, conv.stride, conv.padding)
-            x = functional.relu(_first_channels(norm, x, width))
+            x = functional.relu(_first_channels(norm, x, width), inplace=True)
         weight = self.packs.cut(last, last.out_channels, width)
         return functional.conv2d(x, weight, None, last.stride, last.padding)
 

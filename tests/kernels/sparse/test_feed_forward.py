@@ -152,12 +152,12 @@ def test_the_cost_is_the_sum_of_what_is_active(rows, executor):
 )
 def test_the_fastest_path_is_taken_and_named(rows, share, executor):
     torch.manual_seed(0)
-    made = SparseFeedForward(256, 1024).eval()
+    made = SparseFeedForward(512, 2048).eval()
     if share == 1:
         made.gate.open_all()
     else:
-        calibrate_gates(made, [torch.randn(2000, 256)], target=share)
-    made(torch.randn(rows, 256))
+        calibrate_gates(made, [torch.randn(2000, 512)], target=share)
+    made(torch.randn(rows, 512))
     assert made.executed == executor
     assert f"executed='{executor}'" in repr(made)
 
