@@ -112,7 +112,7 @@ def test_a_tree_has_the_values_that_shap_finds_exactly():
     explainer = treeshap.TreeExplainer(tree, data[:50], feature_perturbation="interventional")
     expected = explainer.shap_values(data[100:105], check_additivity=False)
     found = explained(Tree(), torch.from_numpy(data[100:105]), torch.from_numpy(data[:50]), method="exact")
-    np.testing.assert_allclose(found.values, expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(found.values, expected, atol=1e-6 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("method", METHODS)
