@@ -229,3 +229,14 @@ def test_features_made_by_hand_say_what_is_explained_and_what_it_is_called():
     assert found.feature_names == ("front", "back")
     single = (TABLE[IDS] - TABLE[OTHER_IDS].mean(0)).numpy()
     np.testing.assert_allclose(found.values, np.stack([single[:, :2].sum(1), single[:, 2]], 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["exact", "kernel", "expected_gradients"])
+def test_numbers_and_ids_are_explained_together_where_groups_name_both(method):
+    net = Net(lambda net, x, ids: net.of(x) + of_ids(net, ids))
+    both = Features({"x": NUMBERS, "ids": IDS}, groups={"x": [0, 0, 1, 2], "ids": [3, 4, 5, 2]})
+    found = shap(net, both, {"x": BACKGROUND, "ids": OTHER_IDS}, method=method, progress=False)
+    numbers = ((NUMBERS - BACKGROUND.mean(0))[..., None] * WEIGHT).numpy()
+    ids = (TABLE[IDS] - TABLE[OTHER_IDS].mean(0)).numpy()
+    parts = [numbers[:, :2].sum(1), numbers[:, 2], numbers[:, 3] + ids[:, 3], ids[:, 0], ids[:, 1], ids[:, 2]]
+    np.testing.assert_allclose(found.values, np.stack(parts, 1), atol=1e-5)
