@@ -75,7 +75,9 @@ class Categories:
                 f"The column {str(self.name)!r} holds {str(unknown[0])!r}, which was not there when the table was "
                 f"learnt: {listed(self.known)}."
             )
-        return np.eye(self.width)[[places[value] for value in column]]
+        encoded = np.zeros((len(column), self.width))
+        encoded[np.arange(len(column)), [places[value] for value in column]] = 1
+        return encoded
 
     def shown(self, column: "pd.Series[Any]") -> list[str]:
         """Return the categories of other rows in words."""
