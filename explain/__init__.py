@@ -9,6 +9,9 @@ from deepseek.explain.attribution import Attribution
 from deepseek.explain.faithfulness import FaithfulnessReport, faithfulness
 from deepseek.explain.features import Features
 from deepseek.explain.pixels import grid, superpixels
+from deepseek.explain.sanity.batch import BatchInvariance, batch_invariance
+from deepseek.explain.sanity.compare import Comparison, compare
+from deepseek.explain.sanity.randomisation import Randomisation, model_randomisation
 from deepseek.explain.shap_values import shap
 from deepseek.explain.shortcuts.audit import audit_shortcuts
 from deepseek.explain.shortcuts.report import ShortcutReport
@@ -19,16 +22,22 @@ __all__ = [
     "AttentionMap",
     "AttentionMaps",
     "Attribution",
+    "BatchInvariance",
+    "Comparison",
     "FaithfulnessReport",
     "Features",
+    "Randomisation",
     "ShortcutReport",
     "Table",
     "TokenScores",
     "attention",
     "attribute",
     "audit_shortcuts",
+    "batch_invariance",
+    "compare",
     "faithfulness",
     "grid",
+    "model_randomisation",
     "shap",
     "superpixels",
     "words",
