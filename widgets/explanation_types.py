@@ -3,12 +3,13 @@
 Generated from the schema by ``npm run generate``.
 """
 
-# schema sha256: 071693947e9173b5780c3671d4933c75d29ef22d5b36301557d54a0f5db36952
+# schema sha256: ee5a9fb8c748d33d306e04690bf8199f4aae0db9af65b61fdaed8000f0ef0021
 
 from __future__ import annotations
 
 from typing import Literal, TypedDict
 
+First = int
 Name = str
 Text = str
 
@@ -20,6 +21,7 @@ class AttributionMessage(TypedDict):
     method: Name
     target: Name
     background: Text
+    first: First
     rows: int
     outputs: list[Name]
     inputs: list[InputInfo]
@@ -45,6 +47,7 @@ class AttentionMessage(TypedDict):
 
     type: Literal["attention"]
     model: Name
+    first: First
     rows: int
     most: float
     deviation: float

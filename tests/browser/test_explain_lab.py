@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from lab_pages import RUN, open_notebook, run_to_its_end, shut_down, write_notebook
+from accessible import violations
+from lab_pages import RUN, execute, open_notebook, run_to_its_end, shut_down, write_notebook
 from sklearn.datasets import load_iris
 
 pytestmark = pytest.mark.browser
@@ -35,6 +36,8 @@ with deepseek.inspect(net, optimizer, run="explained.dsrun") as session:
 """.strip()
 
 CELLS = (SETUP, SHOW, CHOOSE, TRAIN)
+
+THEMED = "([root, theme]) => root.dataset.theme === theme"
 
 
 @pytest.fixture
@@ -82,6 +85,7 @@ def choose_another_sample(page, artifacts):
     part(shown, "target").select_option("output 2")
     part(shown, "sample").press("Enter")
     part(shown, "said").get_by_text("Sample 77 by auto.").wait_for(timeout=30_000)
+    assert "Row 77: output 2" in part(shown, "verdict").inner_text()
     labels = part(shown, "bars").locator(".ds-bar-label").all_inner_texts()
     assert sorted(re.findall(r"= ([\d.]+)", " ".join(labels))) == sorted(f"{x:g}" for x in load_iris().data[77])
     part(shown, "method").select_option("attention")
@@ -90,6 +94,19 @@ def choose_another_sample(page, artifacts):
     assert part(shown, "said").get_attribute("data-state") == "failed"
     shown.scroll_into_view_if_needed()
     page.screenshot(path=artifacts / "explain-lab-chosen.png")
+    check_access(page, shown)
+
+
+def check_access(page, shown):
+    """axe-core finds nothing in form and explanation, in both themes."""
+    for theme in ("dark", "light"):
+        execute(page, "apputils:change-theme", theme=f"JupyterLab {theme.title()}")
+        for root in shown.locator(".deepseek-widget").all():
+            page.wait_for_function(
+                "([root, theme]) => root.dataset.theme === theme", arg=[root.element_handle(), theme]
+            )
+            page.wait_for_timeout(500)
+            assert violations(page, root) == []
 
 
 def explain_in_a_pause(page, artifacts):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from markup import ALLOWED, Elements
 from sklearn.datasets import load_diabetes
 from torch import nn
 
@@ -280,3 +281,67 @@ def test_a_session_that_watches_the_model_sees_nothing_of_it(rows, tmp_path, opt
             assert session.status.step == before, count
     assert len(session.frame("eval_activation")) == 0
     assert set(session.frame("activation")["step"]) == {0, 1, 2}
+
+
+class Handle:
+    """An output that can be brought up to date."""
+
+    def __init__(self, bundle):
+        self.bundle = bundle
+
+    def update(self, bundle, raw):
+        assert raw
+        self.bundle = bundle
+
+
+@pytest.fixture
+def outputs(monkeypatch):
+    """The outputs of a notebook's cell."""
+    made = []
+    place = "deepseek.widgets.explaining.widget."
+    monkeypatch.setattr(place + "notebook_shell", lambda: SimpleNamespace())
+    monkeypatch.setattr(place + "display_bundle", lambda bundle, **_: made.append(Handle(bundle)) or made[-1])
+    return made
+
+
+def test_where_a_browser_looks_there_is_a_widget_above_a_static_picture(rows, outputs, monkeypatch):
+    monkeypatch.setattr("deepseek.widgets.explaining.widget.has_front_end", lambda _shell: True)
+    widget = interactive(Slow(), rows)
+    widget._ipython_display_()
+    above, below = outputs
+    assert above.bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.model_id
+    assert "Nothing is explained yet" in below.bundle["text/html"]
+    widget.begin()
+    assert f'data-deepseek-static="{widget.key}"' in below.bundle["text/html"]
+    assert "data:image/png;base64," in below.bundle["text/html"]
+    assert "completeness gap at most" in below.bundle["text/plain"]
+    assert set(Elements(below.bundle["text/html"]).tags) <= ALLOWED
+    assert len(below.bundle["text/html"]) < 150_000
+
+
+def test_an_executed_notebook_holds_the_static_picture_alone(rows, outputs, monkeypatch):
+    monkeypatch.setattr("deepseek.widgets.explaining.widget.has_front_end", lambda _shell: False)
+    explain.attribute(Slow(), rows[:2], target=0).widget()._ipython_display_()
+    (only,) = outputs
+    assert set(only.bundle) == {"text/html", "text/plain"}
+
+
+def test_the_state_is_sent_to_a_page_that_was_loaded_anew_but_not_too_often(rows, monkeypatch):
+    widget = explain.attribute(Slow(), rows[:2], target=0).widget()
+    sent = []
+    monkeypatch.setattr(widget, "send_state", lambda: sent.append(1))
+    for _ in range(5):
+        widget._handle_msg({"content": {"data": {"method": "request_state"}}})
+    assert (len(sent), widget.refused) == (1, 4)
+
+
+def test_the_first_answer_can_be_cancelled(rows):
+    model = Slow(0.02)
+    widget = interactive(model, rows)
+    model.began.clear()
+    thread = threading.Thread(target=widget.begin)
+    thread.start()
+    assert model.began.wait(PATIENCE_S)
+    widget._handle_msg({"content": {"data": {"method": "custom", "content": {"type": "cancel"}}}})
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()

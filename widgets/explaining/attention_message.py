@@ -17,8 +17,12 @@ from deepseek.widgets.static_picture import cut
 TOKEN_LENGTH = 60
 
 
-def attention_message(maps: AttentionMaps) -> Packed:
+def attention_message(maps: AttentionMaps, first: int = 0) -> Packed:
     """Return maps as a message: of as many rows as fit, which is then said in a note.
+
+    Args:
+        maps: What is sent.
+        first: What the first row is called.
 
     Raises:
         DeepseekError: Not even one row fits.
@@ -39,6 +43,7 @@ def attention_message(maps: AttentionMaps) -> Packed:
     message = {
         "type": "attention",
         "model": name_text(maps.model),
+        "first": first,
         "rows": rows,
         "most": most,
         "deviation": max(each.deviation for each in maps),

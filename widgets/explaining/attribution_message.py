@@ -15,8 +15,12 @@ from deepseek.widgets.messages import long_text, name_text
 Numbers = NDArray[np.float64]
 
 
-def attribution_message(attribution: Attribution) -> Packed:
+def attribution_message(attribution: Attribution, first: int = 0) -> Packed:
     """Return an attribution as a message: of as many rows and outputs as fit, which is then said in a note.
+
+    Args:
+        attribution: What is sent.
+        first: What the first row is called.
 
     Raises:
         DeepseekError: There are too many features for even one row and output.
@@ -43,6 +47,7 @@ def attribution_message(attribution: Attribution) -> Packed:
         "method": name_text(attribution.method),
         "target": name_text(attribution.target),
         "background": long_text(attribution.background),
+        "first": first,
         "rows": rows,
         "outputs": _output_names(attribution, outputs),
         "inputs": [part.info(rows) for part in parts],

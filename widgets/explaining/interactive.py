@@ -12,7 +12,7 @@ from torch import nn
 from deepseek.errors import DeepseekError
 from deepseek.text import printable
 from deepseek.widgets.explaining.between_cells import BetweenCells
-from deepseek.widgets.explaining.computing import computing
+from deepseek.widgets.explaining.computing import Cancelled, computing
 from deepseek.widgets.explaining.message import Explanation
 from deepseek.widgets.explaining.packing import SCHEMA
 from deepseek.widgets.explaining.question import Explainer, Question
@@ -47,6 +47,7 @@ class InteractiveExplanation(ExplanationWidget):
         self._model, self._explainer, self._first = model, explainer, question
         self._work = BetweenCells(shell)
         self._told = 0.0
+        self._stop_first = Event()
         super().__init__(None, choices=_choices(explainer, question), progress=_progress("idle", ""))
 
     @property
@@ -61,10 +62,11 @@ class InteractiveExplanation(ExplanationWidget):
             KeyboardInterrupt: It was interrupted before there was anything to show.
         """
         try:
-            self._answer(self._first, Event())
-        except KeyboardInterrupt:
+            self._answer(self._first, self._stop_first)
+        except KeyboardInterrupt as error:
             self.progress = _progress("failed", "Interrupted: choose Explain to begin again.")
-            raise
+            if not isinstance(error, Cancelled):
+                raise
 
     def close(self) -> None:
         """End all computing, and the widget."""
@@ -80,6 +82,7 @@ class InteractiveExplanation(ExplanationWidget):
         """
         validator(SCHEMA, REQUESTS[request["type"]])(request)
         if request["type"] == "cancel":
+            self._stop_first.set()
             self._work.cancel()
             return
         question = Question(**{name: value for name, value in request.items() if name != "type"})
@@ -107,7 +110,7 @@ class InteractiveExplanation(ExplanationWidget):
         try:
             with computing(self._model, stop, tell):
                 explanation = self._explainer.answer(question)
-            self.show(explanation)
+            self.show(explanation, question.sample)
         except Exception as error:  # noqa: BLE001  whatever a model raises is told where it was asked for
             kind = "" if isinstance(error, DeepseekError) else f"{type(error).__name__}: "
             self.progress = _progress("failed", f"{kind}{error}")

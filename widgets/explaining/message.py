@@ -11,14 +11,20 @@ from deepseek.widgets.explaining.packing import Packed
 Explanation = Attribution | AttentionMaps
 
 
-def explanation_message(explanation: Explanation) -> Packed:
+def explanation_message(explanation: Explanation, first: int = 0) -> Packed:
     """Return an attribution or attention maps as a message.
+
+    Args:
+        explanation: What is sent.
+        first: What the first row is called.
 
     Raises:
         DeepseekError: It is neither, or too large to be shown.
     """
     checked = checked_explanation(explanation)
-    return attribution_message(checked) if isinstance(checked, Attribution) else attention_message(checked)
+    if isinstance(checked, Attribution):
+        return attribution_message(checked, first)
+    return attention_message(checked, first)
 
 
 def checked_explanation(explanation: Any) -> Explanation:

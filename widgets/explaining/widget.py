@@ -1,5 +1,6 @@
 """An explanation in a notebook: everything it shows is sent once, so that it needs no Jupyter kernel afterwards."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,7 @@ import traitlets
 
 from deepseek.widgets.explaining.message import Explanation, explanation_message, title_of
 from deepseek.widgets.explaining.static import static_html, static_text
+from deepseek.widgets.live import ANSWER_S
 from deepseek.widgets.page import static
 from deepseek.widgets.shell import display_bundle, has_front_end, notebook_shell
 from deepseek.widgets.static_picture import one_line
@@ -39,6 +41,8 @@ class ExplanationWidget(anywidget.AnyWidget):
         self.refused = 0
         self._shown = explanation
         self._picture: Any = None
+        self._live = False
+        self._next_answer = 0.0
         super().__init__(
             _esm=static("explanation.js"),
             _css=static("widget.css"),
@@ -47,13 +51,17 @@ class ExplanationWidget(anywidget.AnyWidget):
             **traits,
         )
 
-    def show(self, explanation: Explanation) -> None:
+    def show(self, explanation: Explanation, first: int = 0) -> None:
         """Show another explanation.
+
+        Args:
+            explanation: What to show.
+            first: What its first row is called.
 
         Raises:
             DeepseekError: It is too large to be shown.
         """
-        self.explanation = _trait(explanation)
+        self.explanation = _trait(explanation, first)
         self._shown = explanation
         if self._picture is not None:
             self._picture.update(self._static(), raw=True)
@@ -82,7 +90,9 @@ class ExplanationWidget(anywidget.AnyWidget):
         """Obey what may be asked; ipywidgets would let a browser set every trait, the widget's program included."""
         try:
             data = msg["content"]["data"]
-            if data["method"] == "request_state":
+            now = time.monotonic()
+            if data["method"] == "request_state" and now >= self._next_answer:
+                self._next_answer = now + ANSWER_S
                 self.send_state()
             elif data["method"] == "custom":
                 self._obey(data["content"])
@@ -96,6 +106,6 @@ class ExplanationWidget(anywidget.AnyWidget):
         self.refused += 1
 
 
-def _trait(explanation: Explanation) -> dict[str, Any]:
-    packed = explanation_message(explanation)
+def _trait(explanation: Explanation, first: int = 0) -> dict[str, Any]:
+    packed = explanation_message(explanation, first)
     return {"message": packed.message, "payload": packed.payload}

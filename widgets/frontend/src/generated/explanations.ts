@@ -1,4 +1,4 @@
-// Generated from explanations.schema.json by "npm run generate"; schema sha256: 071693947e9173b5780c3671d4933c75d29ef22d5b36301557d54a0f5db36952
+// Generated from explanations.schema.json by "npm run generate"; schema sha256: ee5a9fb8c748d33d306e04690bf8199f4aae0db9af65b61fdaed8000f0ef0021
 /**
  * What travels between Python and the browser about explanations. Arrays follow as one binary payload.
  */
@@ -6,6 +6,10 @@ export type ExplanationMessage =
   AttributionMessage | AttentionMessage | Choices | Progress | ExplainRequest | CancelRequest;
 export type Name = string;
 export type Text = string;
+/**
+ * What the first row is called.
+ */
+export type First = number;
 
 /**
  * Attributions of some rows and outputs; the rows of arrays are rows x outputs.
@@ -15,6 +19,7 @@ export interface AttributionMessage {
   method: Name;
   target: Name;
   background: Text;
+  first: First;
   rows: number;
   /**
    * @minItems 1
@@ -74,6 +79,7 @@ export interface ArrayInfo {
 export interface AttentionMessage {
   type: "attention";
   model: Name;
+  first: First;
   rows: number;
   /**
    * The weight that 255 stands for, on a square-root scale.

@@ -1,6 +1,6 @@
 // Generated from messages.schema.json by "npm run generate"; schema sha256: fb28b1fe7720a011994ea626c8b949331cc2790caee6a817fd0a043cb467d513
 // Generated from requests.schema.json by "npm run generate"; schema sha256: ecf891f6a3fd4c5a1de9b235d5901ccd7e7ee9bf50dd629c492afc4dd02b4292
-// Generated from explanations.schema.json by "npm run generate"; schema sha256: 071693947e9173b5780c3671d4933c75d29ef22d5b36301557d54a0f5db36952
+// Generated from explanations.schema.json by "npm run generate"; schema sha256: ee5a9fb8c748d33d306e04690bf8199f4aae0db9af65b61fdaed8000f0ef0021
 import type { Charts, Detail, End, Graph, Increment, Setup, Snapshot } from "./messages";
 import type { Answer, SessionsReply } from "./requests";
 import type { AttentionMessage, AttributionMessage, Choices, Progress } from "./explanations";

@@ -11,7 +11,7 @@ import { choice } from "./choice";
 
 export function attentionView(explanation: Attention, root: HTMLElement, parent: HTMLElement): ExplanationView {
   const { message, maps } = explanation;
-  const rows = Array.from({ length: message.rows }, (_, row) => `row ${row}`);
+  const rows = Array.from({ length: message.rows }, (_, row) => `row ${message.first + row}`);
   const row = choice("Row", rows, "explain-row", () => select({ row: row.index }));
   const chosen: Chosen = { row: 0, map: maps.length - 1, head: 0, query: 0 };
   const select = (change: Partial<Chosen>) => {

@@ -10,7 +10,7 @@ import { choice } from "./choice";
 
 export function attributionView(explanation: Attribution, root: HTMLElement, parent: HTMLElement): ExplanationView {
   const { message, inputs } = explanation;
-  const rows = Array.from({ length: message.rows }, (_, row) => `row ${row}`);
+  const rows = Array.from({ length: message.rows }, (_, row) => `row ${message.first + row}`);
   const row = choice("Row", rows, "explain-row", draw);
   const output = choice("Output", message.outputs, "explain-output", draw);
   const input = choice("Input", inputs.map(({ info }) => info.name), "explain-input", draw);
@@ -46,5 +46,5 @@ function verdictOf({ message, base, reached }: Attribution, row: number, output:
   const moved = reached.values[place]! - base.values[place]!;
   if (Number.isNaN(moved)) return "This row was not reached before the computation was interrupted.";
   const way = moved === 0 ? "is as expected over" : moved > 0 ? "is above what is expected over" : "is below what is expected over";
-  return `Row ${row}: ${message.outputs[output]} ${way} the background. Orange raised it, blue lowered it.`;
+  return `Row ${message.first + row}: ${message.outputs[output]} ${way} the background. Orange raised it, blue lowered it.`;
 }
