@@ -1,7 +1,9 @@
 """Pandas frames as inputs: numbers as they are, categories as one feature each."""
 
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -11,6 +13,8 @@ from torch import Tensor
 from deepseek.errors import DeepseekError
 from deepseek.explain.columns import Categories, Column, learnt, listed
 from deepseek.explain.features import Features
+from deepseek.explain.saved import explained, read, write
+from deepseek.explain.table_file import MAGIC, restored, stored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +40,11 @@ class Table:
 
     def __init__(self, frame: "pd.DataFrame", *, categorical: Sequence[Any] = (), standardise: bool = True) -> None:
         _check(frame, categorical)
-        self._columns = [learnt(frame[name], name in set(categorical), standardise) for name in frame.columns]
-        self.width = sum(column.width for column in self._columns)
+        self._take([learnt(frame[name], name in set(categorical), standardise) for name in frame.columns])
+
+    def _take(self, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        self.width = sum(column.width for column in columns)
 
     def __repr__(self) -> str:
         return f"<Table of {len(self._columns)} columns, encoded as {self.width} numbers>"
@@ -69,11 +76,34 @@ class Table:
             encode=self._numbers,
         )
 
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a file that holds numbers and plain text only, so that the encoding goes where the model goes.
+
+        Returns:
+            The path, made absolute.
+
+        Raises:
+            DeepseekError: The file cannot be written, or a category is neither text nor number.
+        """
+        return write(path, MAGIC, *stored(self._columns))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Table":
+        """Read a file that ``save`` has written; nothing in it is ever run.
+
+        Raises:
+            DeepseekError: The file is missing, foreign or damaged.
+        """
+        table = cls.__new__(cls)
+        with explained(path, "Table.save"):
+            table._take(restored(*read(path, MAGIC)))
+        return table
+
     def _numbers(self, frame: "pd.DataFrame") -> Tensor:
         parts = [column.encode(frame[column.name]) for column in self._checked(frame)]
         return torch.from_numpy(np.concatenate(parts, axis=1))
 
-    def _checked(self, frame: "pd.DataFrame") -> "list[Column]":
+    def _checked(self, frame: "pd.DataFrame") -> Sequence[Column]:
         _check(frame, [column.name for column in self._columns])
         return self._columns
 

@@ -1,5 +1,7 @@
 """Frames: what is learnt at training is what is explained, categories count once, and bad frames say what is wrong."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from torch import nn
 
 from deepseek.errors import DeepseekError
 from deepseek.explain import Attribution, Table, attribute, shap
+from deepseek.explain.table_file import MAGIC
 
 HOSTILE = "<b>$\\frac{\x1b[31m"
 TRAIN = pd.DataFrame(
@@ -178,3 +181,53 @@ def test_categories_without_a_table_say_how_to_make_one():
 
 def test_a_column_that_never_changes_is_no_division_by_zero():
     assert torch.equal(Table(TRAIN.assign(age=3)).encode(TRAIN.assign(age=3))[:, 0], torch.zeros(6))
+
+
+@pytest.mark.parametrize("frame", [TRAIN, TRAIN[["age"]], TRAIN[["colour"]], pd.DataFrame({3: [1.0, 2.0]})])
+def test_an_encoding_goes_where_the_model_goes(tmp_path, frame):
+    table = Table(frame, categorical=["age"] if "colour" in frame and "age" in frame else [])
+    again = Table.load(table.save(tmp_path / "encoding"))
+    assert torch.equal(again.encode(frame), table.encode(frame))
+    assert again.features(frame).names == table.features(frame).names
+    assert again.width == table.width
+
+
+def test_categories_that_no_file_holds_are_refused(tmp_path):
+    days = pd.DataFrame({"day": pd.to_datetime(["2020-01-01", "2020-01-02"])})
+    with pytest.raises(DeepseekError, match="texts or numbers to be saved, not Timestamp"):
+        Table(days, categorical=["day"]).save(tmp_path / "days")
+
+
+def test_strangers_files_are_refused(tmp_path):
+    good = Table(TRAIN).save(tmp_path / "good").read_bytes()
+    start = len(MAGIC) + 8
+    end = start + int.from_bytes(good[len(MAGIC) : start], "little")
+    about = json.loads(good[start:end])
+    age, colour, *rest = about["columns"]
+
+    def changed(*columns, scales=None):
+        raw = json.dumps({**about, "columns": columns}).encode()
+        numbers = good[end:] if scales is None else np.array(scales).tobytes()
+        return MAGIC + len(raw).to_bytes(8, "little") + raw + numbers
+
+    bad = {
+        "noise": b"noise",
+        "short": good[:-8],
+        "fewer": changed(age, colour),
+        "none": changed(),
+        "same": changed(age, age, *rest),
+        "name": changed({**age, "name": {}}, colour, *rest),
+        "category": changed(age, {**colour, "known": ["red", ["blue"]]}, *rest),
+        "twice": changed(age, {**colour, "known": ["red", "red"]}, *rest),
+        "empty": changed(age, {**colour, "known": []}, *rest),
+        "spread": changed(age, colour, *rest, scales=[[0.0, 0.0]] * 4),
+        "mean": changed(age, colour, *rest, scales=[[np.nan, 1.0]] * 4),
+    }
+    assert Table.load(tmp_path / "good").width == Table(TRAIN).width
+    (tmp_path / "same as good").write_bytes(changed(age, colour, *rest))
+    assert Table.load(tmp_path / "same as good").width == Table(TRAIN).width
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+    for path in (*map(tmp_path.joinpath, bad), tmp_path / "absent"):
+        with pytest.raises(DeepseekError, match=r"Expected a file written by Table\.save"):
+            Table.load(path)
