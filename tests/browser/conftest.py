@@ -1,4 +1,4 @@
-"""One JupyterLab server for all browser tests."""
+"""One JupyterLab server for all browser tests, and pages of it: one for each test, or one for those of a file."""
 
 import os
 import secrets
@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from lab_pages import begin_training, bring_to_front, interrupt, open_notebook, shut_down, write_notebook
 
 ROOT = Path(__file__).parents[2]
+TRAINING = "training.ipynb"
 
 
 @dataclass
@@ -71,8 +74,8 @@ def lab(tmp_path_factory):
         server.terminate()
 
 
-@pytest.fixture
-def watched(browser):
+@contextmanager
+def watching(browser):
     """Open an empty page that keeps a list of its console errors."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     page = context.new_page()
@@ -81,6 +84,41 @@ def watched(browser):
     page.on("console", lambda message: result.errors.append(message.text) if message.type == "error" else None)
     yield result
     context.close()
+
+
+@pytest.fixture
+def watched(browser):
+    """Open an empty page for one test."""
+    with watching(browser) as result:
+        yield result
+
+
+@pytest.fixture(scope="module")
+def shared(browser):
+    """Open an empty page for all tests of a file: JupyterLab is loaded and deepseek imported once.
+
+    Who uses it gives each test a page without errors, and its Jupyter kernel back at rest.
+    """
+    with watching(browser) as result:
+        yield result
+        shut_down(result.page)
+
+
+@pytest.fixture(scope="module")
+def notebook(lab, shared):
+    """A notebook that can train, open in the page of the file."""
+    open_notebook(lab, shared.page, write_notebook(lab, TRAINING))
+    return shared
+
+
+@pytest.fixture
+def training(notebook):
+    """The notebook's second cell trains for two minutes, beside the panel; begun anew for each test."""
+    notebook.errors.clear()
+    notebook.panel = begin_training(notebook.page, TRAINING)
+    yield notebook
+    bring_to_front(notebook.page, TRAINING)
+    interrupt(notebook.page)
 
 
 def _wait_for(url: str, server: subprocess.Popen, seconds: float = 60) -> None:

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from lab_pages import RUN, open_notebook, run_to_its_end, write_notebook
+from lab_pages import RUN, interrupt, open_notebook, run_to_its_end, settled_step, write_notebook
 
 from deepseek import open_run
 
@@ -34,6 +34,8 @@ with deepseek.inspect(model, optimizer, run="controlled.dsrun") as session:
 
 BAR = "[data-testid=control]"
 
+STEP_IS = "step => document.querySelector('[data-testid=header-step]').textContent.replace(/,/g, '') === String(step)"
+
 
 class Bar:
     """The control bar of a page."""
@@ -56,14 +58,21 @@ class Bar:
         )
 
 
+@pytest.fixture(scope="module")
+def notebook(lab, shared):
+    """The page of the file, with a notebook whose second cell trains until it is stopped."""
+    open_notebook(lab, shared.page, write_notebook(lab, "control.ipynb", SETUP.strip(), TRAIN.strip()))
+    return shared
+
+
 @pytest.fixture
-def notebook(lab, watched):
-    page = watched.page
-    open_notebook(lab, page, write_notebook(lab, "control.ipynb", SETUP.strip(), TRAIN.strip()))
-    run_to_its_end(page, 0)
-    page.evaluate(RUN, 1)
-    yield watched
-    page.evaluate("() => window.jupyterapp.shell.currentWidget?.sessionContext.shutdown()")
+def training(lab, notebook):
+    notebook.errors.clear()
+    (lab.folder / "controlled.dsrun").unlink(missing_ok=True)
+    run_to_its_end(notebook.page, 0)
+    notebook.page.evaluate(RUN, 1)
+    yield notebook
+    interrupt(notebook.page)
 
 
 def commands(run, verb):
@@ -84,7 +93,7 @@ def pause_and_resume(bar, times):
         bar.wait_for("paused")
         bar.press("pause")
         bar.wait_for("running")
-        time.sleep(0.1)
+        time.sleep(0.1)  # so that the next click comes at any moment of a step
     return clicks
 
 
@@ -99,23 +108,23 @@ def late_s(run, clicks):
 
 
 @pytest.mark.slow
-def test_nineteen_of_twenty_clicks_pause_within_a_step_and_100_ms(notebook, lab):
-    bar = Bar(notebook.page)
+def test_nineteen_of_twenty_clicks_pause_within_a_step_and_100_ms(training, lab):
+    bar = Bar(training.page)
     bar.wait_for("running")
     clicks = pause_and_resume(bar, 50)
     bar.press("stop")
     bar.press("stop")
-    notebook.page.evaluate("async () => { await window.cellEnd; }")
+    training.page.evaluate("async () => { await window.cellEnd; }")
     late = late_s(open_run(lab.folder / "controlled.dsrun"), clicks)
     print("from click to pause beyond the step in progress, ms:", [round(1000 * seconds) for seconds in late])
     assert late[47] <= 0.1
-    assert notebook.errors == []
+    assert training.errors == []
 
 
-def test_the_training_obeys_the_bar_while_its_cell_runs(notebook, lab, artifacts):
-    page, bar = notebook.page, Bar(notebook.page)
+def test_the_training_obeys_the_bar_while_its_cell_runs(training, lab, artifacts):
+    page, bar = training.page, Bar(training.page)
     bar.wait_for("running")
-    clicks = pause_and_resume(bar, 20)
+    clicks = pause_and_resume(bar, 10)
     bar.press("pause")
     bar.wait_for("paused")
     page.locator(BAR).first.scroll_into_view_if_needed()
@@ -146,7 +155,7 @@ def test_the_training_obeys_the_bar_while_its_cell_runs(notebook, lab, artifacts
     page.evaluate("async () => { await window.cellEnd; }")
     bar.part("note").get_by_text("nothing to control").wait_for(timeout=10_000)
     page.screenshot(path=artifacts / "control-ended.png")
-    assert notebook.errors == []
+    assert training.errors == []
 
     run = open_run(lab.folder / "controlled.dsrun")
     # Beside other work; on a quiet machine it is 0.1 s.
@@ -154,18 +163,3 @@ def test_the_training_obeys_the_bar_while_its_cell_runs(notebook, lab, artifacts
     lr = {record.step: record.scalars["lr"] for record in run.records() if "lr" in record.scalars}
     (halved, _), (set_to, _) = commands(run, "set_lr")
     assert (lr[halved - 1], lr[halved], lr[set_to - 1], lr[set_to]) == (0.01, 0.005, 0.005, 0.002)
-
-
-STEP_IS = "step => document.querySelector('[data-testid=header-step]').textContent.replace(/,/g, '') === String(step)"
-
-
-SETTLED = """() => {
-  const shown = document.querySelector('[data-testid=header-step]').textContent;
-  return document.querySelector('[data-testid=control-note]').textContent === `Paused after step ${shown}.` && shown;
-}"""
-
-
-def settled_step(page):
-    """The step at which the training is held, once all news of it has arrived: bar and header learn of it apart."""
-    time.sleep(0.6)
-    return int(page.wait_for_function(SETTLED, timeout=10_000).json_value().replace(",", ""))

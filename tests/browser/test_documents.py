@@ -1,11 +1,10 @@
 """Run files in a real JupyterLab: opened from the file browser, compared, and reported in a sandbox."""
 
-import re
 import sqlite3
-import time
 
 import pytest
 import torch
+from lab_pages import close, execute, set_theme, step
 from recorded_runs import records
 from torch import nn
 
@@ -56,37 +55,45 @@ def runs(lab):
     return folder
 
 
-@pytest.fixture
-def browsing(lab, watched, runs):
-    """JupyterLab with the file browser in the folder of runs."""
-    page = watched.page
+@pytest.fixture(scope="module")
+def files(lab, shared, runs):
+    """JupyterLab with the file browser in the folder of runs, and the addresses that the page asks for."""
+    page = shared.page
     page.goto(f"{lab.url}/lab?token={lab.token}&reset")
     page.wait_for_selector(".jp-Launcher", timeout=60_000)
-    watched.asked = []
-    page.on("request", lambda request: watched.asked.append(request.url))
+    shared.asked = []
+    page.on("request", lambda request: shared.asked.append(request.url))
     page.evaluate("() => window.jupyterapp.commands.execute('filebrowser:go-to-path', { path: 'runs' })")
     listed(page, "one.dsrun").wait_for(timeout=20_000)
-    return watched
+    return shared
+
+
+@pytest.fixture
+def browsing(files):
+    """Nothing is open and nothing was asked for."""
+    files.errors.clear()
+    files.asked.clear()
+    yield files
+    close(files.page)
 
 
 def listed(page, name):
     return page.locator(".jp-DirListing-item", has=page.get_by_text(name, exact=True))
 
 
+def show_in_list(page, name):
+    """A file of the list, which is read anew."""
+    execute(page, "filebrowser:refresh")
+    listed(page, name).wait_for(timeout=20_000)
+    return listed(page, name)
+
+
 def open_run(page, name):
     """Double-click a run in the file browser; return its views."""
-    listed(page, name).dblclick()
+    show_in_list(page, name).dblclick()
     run = page.locator("[data-testid=deepseek-run]").last
     run.locator("[data-testid=heatmap] canvas").first.wait_for(timeout=60_000)
     return run
-
-
-def execute(page, command, **arguments):
-    page.evaluate("([id, args]) => window.jupyterapp.commands.execute(id, args)", [command, arguments])
-
-
-def shown_step(run):
-    return int(re.sub(r"\D", "", run.locator("[data-testid=header-step]").inner_text()) or -1)
 
 
 def report_frame(page):
@@ -98,15 +105,13 @@ def report_frame(page):
 def test_a_double_click_shows_the_run_and_the_contents_interface_is_never_asked_for_it(browsing, artifacts):
     page = browsing.page
     run = open_run(page, "one.dsrun")
-    assert shown_step(run) == 60
+    assert step(run) == 60
     assert run.locator("[data-testid=header-state]").inner_text() == "finished"
     assert run.locator(".ds-title").inner_text() == "Sequential"
     assert page.locator(".lm-TabBar-tab.lm-mod-current svg[data-icon='deepseek-workbench:icon']").count() > 0
-    for theme in ("Light", "Dark"):
-        execute(page, "apputils:change-theme", theme=f"JupyterLab {theme}")
-        page.wait_for_timeout(1500)
+    for theme in ("Dark", "Light"):
+        set_theme(page, theme)
         page.screenshot(path=artifacts / f"run-{theme.lower()}.png")
-    execute(page, "apputils:change-theme", theme="JupyterLab Light")
     assert [url for url in browsing.asked if "one.dsrun" in url and "content=1" in url] == []
     assert browsing.errors == []
 
@@ -116,15 +121,13 @@ def test_a_run_that_grows_is_followed(browsing, runs):
     writer = RunWriter(runs / "growing.dsrun", {"model": "Net"})
     steps = records(40)
     writer.write(steps[:20])
-    time.sleep(1)
-    listed(page, "growing.dsrun").wait_for(timeout=30_000)
     run = open_run(page, "growing.dsrun")
-    assert shown_step(run) == 20
+    run.locator("[data-testid=header-step]", has_text="20").wait_for(timeout=10_000)
     run.locator("[data-testid=header-state]").get_by_text("running").wait_for(timeout=10_000)
     writer.write(steps[20:])
     writer.close()
     run.locator("[data-testid=header-state]").get_by_text("finished").wait_for(timeout=60_000)
-    assert shown_step(run) == 40
+    assert step(run) == 40
     assert browsing.errors == []
 
 
@@ -133,8 +136,7 @@ def test_a_damaged_file_says_what_is_wrong(browsing, runs, artifacts):
     train(runs / "damaged.dsrun", 3, steps=5)
     with sqlite3.connect(runs / "damaged.dsrun") as db:
         db.execute("CREATE VIEW extra AS SELECT 1")
-    listed(page, "damaged.dsrun").wait_for(timeout=30_000)
-    listed(page, "damaged.dsrun").dblclick()
+    show_in_list(page, "damaged.dsrun").dblclick()
     notice = page.locator("[data-testid=run-notice]")
     notice.get_by_text("damaged.dsrun").wait_for(timeout=60_000)
     page.screenshot(path=artifacts / "run-damaged.png")
@@ -192,10 +194,16 @@ def test_a_run_is_compared_with_another_one_that_is_picked(browsing, artifacts):
     assert browsing.errors == []
 
 
+def keeps_the_layout(response):
+    """Whether JupyterLab, which does it with a delay, has saved that the run is open."""
+    request = response.request
+    return request.method == "PUT" and "/api/workspaces/" in request.url and "two.dsrun" in (request.post_data or "")
+
+
 def test_an_open_run_is_open_again_after_a_reload(browsing):
     page = browsing.page
-    open_run(page, "two.dsrun")
-    page.wait_for_timeout(3000)  # JupyterLab saves its layout with a delay
+    with page.expect_response(keeps_the_layout):
+        open_run(page, "two.dsrun")
     page.goto(page.url.replace("&reset", "").replace("reset", ""))
     page.locator("[data-testid=deepseek-run] [data-testid=heatmap] canvas").first.wait_for(timeout=60_000)
     assert browsing.errors == []
