@@ -3,6 +3,7 @@
 import hostile
 import nbformat
 import pytest
+from lab_pages import bring_to_front
 from payloads import PAYLOADS
 from synthetic import SyntheticRecording
 
@@ -42,24 +43,28 @@ def notebook(lab):
         for recording in recordings():
             outputs.append(nbformat.v4.new_output("display_data", mimebundle(recording)))
             if len(outputs) == 2:
-                patch.setattr("deepseek.widgets.static_picture.png", lambda history: b"")
+                patch.setattr("deepseek.widgets.picture.png", lambda history: b"")
     cells = [nbformat.v4.new_code_cell("", outputs=[output]) for output in outputs]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), lab.folder / "untrusted.ipynb")
+    metadata = {"kernelspec": {"name": "python3", "display_name": "python3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), lab.folder / "untrusted.ipynb")
     return "untrusted.ipynb"
 
 
-@pytest.fixture
-def stranger(watched):
-    """The page, with a note of everything that was asked for, and of dialogs."""
-    watched.asked = []
-    watched.page.on("request", lambda request: watched.asked.append(request.url))
-    watched.page.on("dialog", lambda dialog: watched.errors.append(dialog.message))
-    return watched
+@pytest.fixture(scope="module")
+def stranger(lab, shared):
+    """JupyterLab, with a note of everything that the page asked for, and of dialogs."""
+    page = shared.page
+    shared.asked = []
+    page.on("request", lambda request: shared.asked.append(request.url))
+    page.on("dialog", lambda dialog: shared.errors.append(dialog.message))
+    page.goto(f"{lab.url}/lab?token={lab.token}&reset")
+    page.wait_for_selector(".jp-Launcher", timeout=60_000)
+    return shared
 
 
 def test_the_sanitiser_of_jupyterlab_leaves_the_saved_outputs_as_they_are(lab, stranger, notebook):
     page = stranger.page
-    page.goto(lab.address(notebook))
+    bring_to_front(page, notebook)
     page.wait_for_selector(".jp-NotebookPanel .jp-RenderedHTMLCommon", timeout=60_000)
     assert not page.evaluate(f"{CELLS}[0].model.trusted")
     count = page.evaluate(f"{CELLS}.length")
@@ -77,7 +82,7 @@ def test_the_sanitiser_of_jupyterlab_leaves_the_saved_outputs_as_they_are(lab, s
 def test_a_strangers_report_does_nothing_in_the_viewer_of_jupyterlab(lab, stranger):
     write_report(hostile.recording(PAYLOADS), lab.folder / "stranger.html")
     page = stranger.page
-    page.goto(lab.address("stranger.html"))
+    bring_to_front(page, "stranger.html")
     page.wait_for_selector(".jp-HTMLViewer iframe", timeout=60_000)
     frame = page.frame_locator(".jp-HTMLViewer iframe")
     frame.locator("#deepseek-summary table").first.wait_for(timeout=20_000)
