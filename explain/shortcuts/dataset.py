@@ -60,7 +60,8 @@ def sample(model: nn.Module, dataset: Any, rows: int, seed: int) -> Sample:
         raise DeepseekError(
             f"The rows of `dataset` must be pairs (input, label) that can be stacked: {error}"
         ) from error
-    return Sample(Features(tuple(inputs) if isinstance(inputs, list) else inputs), _checked(labels), len(dataset))
+    call = Call(model, tuple(inputs) if isinstance(inputs, list) else inputs)
+    return Sample(call.features, _checked(labels), len(dataset))
 
 
 def _choice(total: int, rows: int, seed: int) -> NDArray[np.int64]:
@@ -69,7 +70,7 @@ def _choice(total: int, rows: int, seed: int) -> NDArray[np.int64]:
 
 def _checked(labels: Any) -> NDArray[np.int64]:
     try:
-        given = torch.as_tensor(labels).cpu()
+        given = torch.as_tensor(labels if isinstance(labels, Tensor) else np.array(labels)).cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise DeepseekError(f"The labels of `dataset` must be classes, whole numbers from 0: {error}") from error
     if given.dim() != 1 or given.is_floating_point() or given.is_complex() or bool((given < 0).any()):

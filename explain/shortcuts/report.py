@@ -97,8 +97,8 @@ class RegionReport:
             return ("It is the same in all rows: audit data in which it varies.",)
         done = self.exchange
         return (
-            f"Taken from another row: it costs {done.drop} of accuracy and {done.auc_drop} of AUC, and {done.flips} of "
-            "the answers change.",
+            f"Taken from another row: accuracy falls by {done.drop} and AUC by {done.auc_drop} (in percentage points), "
+            f"and {done.flips} of the answers change.",
             f"Alone, with all else from another row: it sustains an accuracy of {done.alone}.",
             f"Where it contradicts the rest: it decides {done.decides}, with {100 * self.features_frac:.0f} % of the "
             f"features: {self.weight.value:.2g} times its share.",

@@ -236,7 +236,7 @@ def test_an_honest_model_of_a_table_is_left_alone_and_left_as_it_was(patients):
 def test_columns_of_a_frame_have_their_names():
     inputs, labels = signs(1, 0, 0)
     frame = pd.DataFrame(inputs.numpy(), columns=["hospital", "age", "weight"])
-    found, report = audit(Sums(1.0, 0.1, 0.1), (frame, labels))
+    found, report = audit(Sums(1.0, 0.1, 0.1), (frame, pd.Series(labels.numpy())))
     assert set(found) == set(frame)
     assert report.suspected == ("hospital",)
     found, _ = audit(Sums(1.0, 0.1, 0.1), (frame, labels), {"where": "hospital", "who": ["age", "weight"]})
@@ -348,8 +348,9 @@ X, Y = signs(1, 0)
         (Sums(0.0, 0.0), (X, Y), None, {}, "same answer"),
         (Sums(float("nan"), 0.0), (X, Y), None, {}, "finite"),
         (nn.Unflatten(1, (2, 1)), (X, Y), None, {}, "a number for each class"),
+        ("model", TensorDataset(X, Y), None, {}, "`model` must be"),
         (Sums(1.0, 0.0), iter([(X, Y)]), None, {}, "DataLoader"),
-        (Sums(1.0, 0.0), ["a", "bc"], None, {}, "must be classes"),
+        (Sums(1.0, 0.0), ["a", "bc"], None, {}, "`inputs` must be"),
         (Sums(1.0, 0.0), [torch.ones(2), torch.ones(3)], None, {}, "pairs"),
         (nn.Flatten(), (X[:, :, None, None, None], Y), None, {}, "no regions to propose"),
     ],
