@@ -57,12 +57,13 @@ BEGIN = """() => {
   void window.jupyterapp.commands.execute('notebook:run-cell');
 }"""
 
-FIGURES_MS = 15_000
-"""On a quiet machine it takes less than one second; this bound holds beside other work too."""
+BESIDE_OTHER_WORK_MS, QUIET_MS = 15_000, 1_000
+"""The first bound holds on a machine that is busy otherwise, the second one on a quiet machine."""
 
 
+@pytest.mark.parametrize("most_ms", [BESIDE_OTHER_WORK_MS, pytest.param(QUIET_MS, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("host", ["widget", "panel"])
-def test_the_first_figures_come_soon_and_the_charts_after_them(lab, watched, host):
+def test_the_first_figures_come_soon_and_the_charts_after_them(lab, watched, host, most_ms):
     page = watched.page
     open_notebook(lab, page, write_notebook(lab, f"first-{host}.ipynb", PREPARE, CELLS[host]))
     if host == "panel":
@@ -74,6 +75,6 @@ def test_the_first_figures_come_soon_and_the_charts_after_them(lab, watched, hos
     times = page.evaluate("() => window.times")
     shut_down(page)
     print(json.dumps({"host": host} | times))
-    assert times["figures"] < FIGURES_MS
+    assert times["figures"] < most_ms
     assert times["figures"] <= times["charts"]
     assert watched.errors == []
