@@ -14,6 +14,7 @@ from deepseek.errors import DeepseekError
 from deepseek.explain.attribution import Arrays, Attribution
 from deepseek.explain.by_deeplift import NoRuleError, by_deeplift
 from deepseek.explain.call import Call, Inputs, evaluating
+from deepseek.explain.cross_check import beside
 from deepseek.explain.expected_gradients import ExpectedGradients
 from deepseek.explain.shapley.exact import MOST_PLAYERS, Exact
 from deepseek.explain.shapley.game import Game, checked_background
@@ -38,6 +39,10 @@ COALITIONS = 2048
 """So many coalitions, and two for each player, are sampled where ``max_evals`` does not say otherwise."""
 
 
+_SLOPES: dict[Method, Method] = {"deeplift": "expected_gradients", "expected_gradients": "deeplift"}
+"""What each method that takes slopes is checked by."""
+
+
 class Estimator(Protocol):
     """Finds the values of one row, better with each round."""
 
@@ -58,6 +63,7 @@ def shap(
     method: Method = "auto",
     groups: Groups = None,
     max_evals: int | None = None,
+    check: bool = False,
     progress: bool = True,
     seed: int = 0,
 ) -> Attribution:
@@ -79,6 +85,8 @@ def shap(
         groups: Whole numbers in the shape of a row, or of all rows where these differ: features of the same number
             count as one, -1 is always present.
         max_evals: Largest number of rows that the model may compute for each row explained.
+        check: Compare ``deeplift`` with ``expected_gradients``, or these with it, and note whether they agree. Sampled
+            values tell their own errors and are not compared.
         progress: Whether a bar shows how far it is; an interruption returns what there is by then.
         seed: Of the sampling methods; the random numbers of torch and numpy are not touched.
 
@@ -106,7 +114,20 @@ def shap(
             chosen = "expected_gradients"
             result = _explained(game, chosen, max_evals, progress, seed)
             result = replace(result, notes=(*result.notes, f"DeepLIFT was not possible: {error}"))
+        if check and chosen in _SLOPES:
+            result = _checked(result, game, _SLOPES[chosen], progress, seed)
     return replace(result, method=chosen, seconds=time.perf_counter() - began)
+
+
+def _checked(result: Attribution, game: Game, other: Method, progress: bool, seed: int) -> Attribution:
+    """Note whether another method agrees."""
+    try:
+        found = replace(_explained(game, other, None, progress, seed), method=other)
+    except DeepseekError as error:
+        note = f"It could not be checked: {error}"
+        return replace(result, notes=(*result.notes, note))
+    evaluations = result.evaluations + found.evaluations
+    return replace(result, notes=(*result.notes, beside(result, found)), evaluations=evaluations)
 
 
 def _explained(game: Game, method: Method, max_evals: int | None, progress: bool, seed: int) -> Attribution:
