@@ -81,7 +81,7 @@ class Categories:
 
     def shown(self, column: "pd.Series[Any]") -> list[str]:
         """Return the categories of other rows in words."""
-        return [str(value) for value in column]
+        return [f"{value:.4g}" if isinstance(value, float) else str(value) for value in column]
 
 
 Column = Numbers | Categories

@@ -84,6 +84,12 @@ def test_groups_are_kept_and_drawn_over_the_picture(tmp_path):
         Attribution.load(wrong.save(tmp_path / "wrong"))
 
 
+@pytest.mark.parametrize("shown", [[["a", "b", "c"]], [["a"] * 4] * 4, [[]] * 4])
+def test_words_that_do_not_fit_are_refused(tmp_path, shown):
+    with pytest.raises(DeepseekError, match="words"):
+        Attribution.load(replace(made(), shown=shown).save(tmp_path / "shown"))
+
+
 def test_names_are_as_many_as_features():
     named = made((2,)).named(["a", "b", "c"], ["no", "yes"])
     assert (named.feature_names, named.output_names) == (("a", "b", "c"), ("no", "yes"))

@@ -116,6 +116,7 @@ def test_columns_of_numbers_can_be_categories():
     assert table.width == 6 + 3 + 4 + 1
     with pytest.raises(DeepseekError, match=r"'age' holds '21'.*20, 30, 40"):
         table.encode(TRAIN.assign(age=21))
+    assert Table(TRAIN.astype({"age": float}), categorical=["age"]).features(TRAIN).shown[0][0] == "20"
 
 
 def test_texts_of_strangers_are_only_texts():

@@ -223,6 +223,9 @@ def test_memory_that_ends_halves_the_batches(monkeypatch):
         ({"method": "exact", "max_evals": 10}, "evaluations"),
         ({"groups": [0, 1]}, "groups"),
         ({"groups": [-1] * 6}, "frozen"),
+        ({"groups": [[-1] * 6]}, "frozen"),
+        ({"groups": [[0] * 6, [-1] * 6], "inputs": torch.randn(2, 6).double()}, "row 1 is frozen"),
+        ({"groups": [[0] * 6] * 3}, "groups"),
         ({"groups": {"other": [0] * 6}}, "groups|explain"),
         ({"background": torch.zeros(2, 5)}, "background"),
         ({"background": torch.zeros(0, 6)}, "background"),
@@ -234,7 +237,7 @@ def test_memory_that_ends_halves_the_batches(monkeypatch):
 def test_what_does_not_fit_is_refused_in_a_sentence(options, match):
     options = {"background": torch.zeros(2, 6).double(), **options}
     with pytest.raises(DeepseekError, match=match):
-        explained(tanh_net(6), torch.randn(1, 6).double(), options.pop("background"), **options)
+        explained(tanh_net(6), options.pop("inputs", torch.randn(1, 6).double()), options.pop("background"), **options)
 
 
 def test_gradients_of_whole_numbers_are_refused():
