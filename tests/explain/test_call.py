@@ -141,6 +141,14 @@ def test_targets_choose_numbers(target, output, expected, single):
         assert torch.equal(chooser(output[again], again), expected[again])
 
 
+def test_targets_are_named():
+    named = {mean: "mean", 2: "output 2", None: "all outputs"}
+    flat = SCORES[:, 0]
+    assert Chooser(lambda output: output[:, 0], flat, 3).description == "a function"
+    assert Chooser(mean, SCORES, 3).description == named[mean]
+    assert [Chooser(target, flat, 3).description for target in (2, None)] == [named[2], named[None]]
+
+
 @pytest.mark.parametrize(
     ("target", "output"),
     [
