@@ -38,8 +38,8 @@ def attention(
     rows add up to 1, and weights x values is what the call returned.
 
     In float32 a map is what slow attention computes of the call's own inputs, and differs from that of a model which is
-    slow throughout by the rounding of the layers before: by 2.7e-6 in the trained MiniLM, whose slow attention is itself
-    3.4e-6 away from float64. In float64 the two agree to 3e-8.
+    slow throughout by the rounding of the layers before: by 2.7e-6 in the trained MiniLM, whose slow attention is
+    itself 3.4e-6 away from float64. In float64 the two agree to 3e-8.
 
     What is not seen: scripted and exported code, flex_attention, and kernels of packages such as flash_attn. Use
     another attention implementation of the model for looking at it, such as transformers' ``"sdpa"``.
