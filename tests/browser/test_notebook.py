@@ -1,67 +1,39 @@
 """The first tutorial in a real JupyterLab and a real Chromium."""
 
 import pytest
+from lab_pages import RUN, close, interrupt, open_notebook, prompt, run_to_its_end
 
 pytestmark = pytest.mark.browser
 
 NOTEBOOK = "01_watch_a_training_run.ipynb"
 SETUP, TRAIN_GOOD, TRAIN_SICK = 1, 3, 10
 
-READY = """() =>
-  document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle' &&
-  window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'
-"""
-
-SAMPLER = """() => {
-  window.samples = [];
-  window.sampler = setInterval(() => {
-    for (const cell of document.querySelectorAll('.jp-CodeCell')) {
-      const map = cell.querySelector('[data-testid=heatmap]');
-      if (!map) continue;
-      const step = cell.querySelector('[data-testid=header-step]');
-      const prompt = cell.querySelector('.jp-InputPrompt').textContent;
-      window.samples.push([map.dataset.updates, step ? step.textContent : '', prompt.includes('*')]);
-    }
-  }, 20);
+MOVED = """([updates, steps]) => {
+  const cell = document.querySelector('.jp-CodeCell:has([data-testid=heatmap])');
+  if (!cell?.querySelector('.jp-InputPrompt').textContent.includes('*')) return false;
+  window.seen ??= [new Set(), new Set()];
+  window.seen[0].add(cell.querySelector('[data-testid=heatmap]').dataset.updates);
+  window.seen[1].add(cell.querySelector('[data-testid=header-step]')?.textContent);
+  return window.seen[0].size >= updates && window.seen[1].size >= steps;
 }"""
+"""The heat map was drawn so many times, and so many steps were shown, while the cell ran."""
 
 
-START = """index => {
-  window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
-  window.cellEnd = window.jupyterapp.commands.execute('notebook:run-cell');
-}"""
-
-
-def run_cell(page, index, meanwhile=lambda: None):
-    """Run one cell of the notebook to its end; ``meanwhile`` is called while it runs."""
-    page.evaluate(START, index)
-    meanwhile()
-    page.evaluate("async () => { await window.cellEnd; }")
-
-
-@pytest.fixture
-def notebook(lab, watched):
+def test_the_figures_move_while_the_training_cell_runs(lab, watched, artifacts):
     page = watched.page
-    page.goto(lab.address(NOTEBOOK))
-    page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=60_000)
-    page.wait_for_function(READY, timeout=60_000)
-    page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
-    return watched
-
-
-def test_the_figures_move_while_the_training_cell_runs(notebook, artifacts, lab):
-    page = notebook.page
-    run_cell(page, SETUP)
-    page.evaluate(SAMPLER)
-    run_cell(page, TRAIN_GOOD)
-    running = [sample for sample in page.evaluate("() => window.samples") if sample[2]]
-    assert len({updates for updates, _, _ in running}) >= 6, running[-5:]
-    assert len({step for _, step, _ in running}) >= 5
-
+    open_notebook(lab, page, NOTEBOOK)
+    run_to_its_end(page, SETUP)
+    page.evaluate(RUN, TRAIN_GOOD)
+    page.locator("[data-testid=deepseek-widget]").first.scroll_into_view_if_needed(timeout=60_000)
+    page.wait_for_function(MOVED, arg=[3, 3], polling=20, timeout=60_000)
     click_on_a_layer(page)
     page.screenshot(path=artifacts / "lab-layer.png")
-    run_cell(page, TRAIN_SICK, meanwhile=lambda: look_at_the_finding(page, artifacts))
-    assert notebook.errors == []
+    interrupt(page)
+    page.evaluate(RUN, TRAIN_SICK)
+    look_at_the_finding(page, artifacts)
+    interrupt(page)
+    close(page)
+    assert watched.errors == []
 
 
 def look_at_the_finding(page, artifacts):
@@ -69,11 +41,11 @@ def look_at_the_finding(page, artifacts):
     finding = page.locator("[data-testid=finding]").first
     finding.wait_for(timeout=60_000)
     assert "0.weight" in finding.inner_text()
+    assert prompt(page, TRAIN_SICK) == "[*]:"
     widget = page.locator("[data-testid=deepseek-widget]:has([data-testid=finding])")
     widget.evaluate("element => element.scrollIntoView({ block: 'start' })")
-    page.wait_for_timeout(700)
+    widget.locator("[data-testid=heatmap] canvas").first.wait_for(timeout=20_000)
     page.screenshot(path=artifacts / "lab-while-training.png")
-    assert page.locator(".jp-CodeCell:has([data-testid=finding]) .jp-InputPrompt").inner_text() == "[*]:"
 
 
 def click_on_a_layer(page):
