@@ -165,7 +165,8 @@ class AttentionMaps(Sequence[AttentionMap]):
     def widget(self) -> "ExplanationWidget":
         """Return the interactive view: a grid of all heads, one head in detail, and what one token looks at.
 
-        It holds all that it shows (3.5 million weights at most, it says what was left out), and needs no Jupyter kernel.
+        It holds all that it shows (3.5 million weights at most, it says what was left out), and needs no Jupyter
+        kernel.
 
         Raises:
             DeepseekError: One row alone has more weights: select layers, heads or tokens.
