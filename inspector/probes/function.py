@@ -16,6 +16,7 @@ from deepseek.inspector.graph.keeper import COMPILED, USERS_MODE, GraphKeeper
 from deepseek.inspector.probes.probe import Probe
 from deepseek.inspector.probes.units import BOUNDS, ActivationUnits
 from deepseek.inspector.recorder import Recorder
+from deepseek.kernels.precision import Calls
 
 BURST_EVERY = 10
 """Of the steps that are observed, every so many one has its functions observed as well."""
@@ -111,7 +112,7 @@ class FunctionProbe(Probe):
         self.graphs.drop()
         if not self.enabled or self._mode is not None:
             return
-        if _get_current_function_mode_stack():
+        if not all(isinstance(mode, Calls) for mode in _get_current_function_mode_stack()):
             self.graphs.skip(USERS_MODE)
         elif not self._is_eager():
             self.graphs.skip(COMPILED)

@@ -8,6 +8,7 @@ from deepseek.kernels.precision.plan import PLAN_COLUMNS, Decision, Plan
 from deepseek.kernels.precision.policies import NOISE_LIMIT, POLICIES, UNDERFLOW_LIMIT, Policy, Situation
 from deepseek.kernels.precision.rounding import rounded
 from deepseek.kernels.precision.speed import half_speedup
+from deepseek.kernels.precision.tolerance import Calls
 
 __all__ = [
     "NOISE_LIMIT",
@@ -15,6 +16,7 @@ __all__ = [
     "POLICIES",
     "UNDERFLOW_LIMIT",
     "AdaptivePrecision",
+    "Calls",
     "Damage",
     "Decision",
     "Evidence",

@@ -230,8 +230,8 @@ class AdaptivePrecision:
 
     def _apply(self, plan: Plan) -> None:
         dtypes = {decision.layer: getattr(torch, decision.dtype) for decision in plan.decisions}
-        for layer in self._layers:
-            layer.dtype = dtypes[layer.name]
+        for layer, dtype in [(layer, dtypes[layer.name]) for layer in self._layers]:  # all of them, or none
+            layer.dtype = dtype
         self._autocast = torch.float32 if self._emulated or not plan.half_frac else getattr(torch, plan.half)
         self._wanted_scale = plan.loss_scale if plan.loss_scale != self._loss_scale() else None
         self.plans.append(plan)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import deepseek
-from deepseek.kernels import AdaptivePrecision
+from deepseek.kernels import AdaptivePrecision, PackedActivations
 from deepseek.kernels.precision import PLAN_COLUMNS
 
 
@@ -123,3 +123,22 @@ def test_a_finding_names_a_layer_that_half_precision_harms(model, tmp_path, poli
         assert expected in found[0].message
         assert found[0].site in ("0", "2")
         assert "float32" in found[0].fix
+
+
+def test_packed_activations_are_the_same_when_watched(model, tmp_path):
+    gradients = []
+    for watched in (True, False):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        session = deepseek.inspect(model, optimizer, every=1, run=tmp_path / "a.dsrun") if watched else None
+        torch.manual_seed(0)
+        optimizer.zero_grad()
+        with PackedActivations(8) as packed:
+            loss = F.cross_entropy(model(torch.randn(512, 16)), torch.randint(4, (512,)))
+        loss.backward()
+        optimizer.step()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+        assert packed.saved_bytes < packed.original_bytes
+        if session is not None:
+            assert session.graph().complete
+            session.close()
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))

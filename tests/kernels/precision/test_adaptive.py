@@ -254,7 +254,7 @@ def test_activation_checkpointing_changes_nothing(emulate, reentrant):
 @pytest.mark.parametrize("emulate", [True, False])
 @pytest.mark.parametrize("reentrant", [None, False])
 def test_modules_within_the_model_may_be_compiled(emulate, reentrant):
-    losses = []
+    losses, first_plans = [], []
     for compiled in (False, True):
         model, optimizer = make(lambda: Checkpointed(reentrant))
         if compiled:
@@ -265,6 +265,8 @@ def test_modules_within_the_model_may_be_compiled(emulate, reentrant):
                 losses[-1].append(step(model, optimizer, seed))
                 losses[-1].append(step(model, optimizer, seed))
                 precision.end_epoch()
+            first_plans.append(precision.plans[0])
+    assert first_plans[0] == first_plans[1]
     assert losses[0] == pytest.approx(losses[1], abs=2e-3)
 
 
