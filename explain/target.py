@@ -63,7 +63,8 @@ class Chooser:
                 "expected. Pass `target=lambda output: ...` that gives a number for each row."
             )
         if target is None:
-            return (lambda out, _rows: main_output(out)), "all outputs", tensor.dim() == 1
+            single = tensor.dim() == 1
+            return (lambda out, _rows: main_output(out)), "the output" if single else "all outputs", single
         if isinstance(target, (Integral, tuple)):
             return self._index(target if isinstance(target, tuple) else (int(target),), tensor)
         return self._per_row(target, tensor)
