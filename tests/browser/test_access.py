@@ -5,13 +5,11 @@ from pathlib import Path
 import pytest
 from lab_pages import (
     PREPARE,
-    PREPARED,
-    RUN,
-    execute,
+    begin_training,
+    bring_to_front,
+    interrupt,
     open_notebook,
-    run_to_its_end,
-    show_panel,
-    shut_down,
+    set_theme,
     write_notebook,
 )
 from synthetic import SyntheticRecording
@@ -19,6 +17,8 @@ from synthetic import SyntheticRecording
 from deepseek.widgets.report import write_report
 
 pytestmark = pytest.mark.browser
+
+FILE = "access.ipynb"
 
 AXE = Path(__file__).parents[2] / "widgets" / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -37,7 +37,26 @@ TO_REACH = """(root, focusable) => [...root.querySelectorAll(focusable)].filter(
 
 FOCUSED = "() => document.activeElement?.dataset.reach ?? null"
 
+NEXT_FRAME = "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+
 TABS = "[role=tab]"
+
+DRAWN = {
+    "tab-steps": "[data-testid=heatmap] canvas",
+    "tab-graph": "[data-testid=graph-stage][data-arranged]",
+    "tab-flow": "[data-testid=flow-row]",
+    "tab-compare": "[data-testid=compare-plots][data-layers]",
+}
+"""What a tab shows once it is drawn."""
+
+
+def choose_tabs(root):
+    """Choose each tab in turn; give its name when it is drawn."""
+    for tab in root.locator(TABS).all():
+        name = tab.get_attribute("data-testid")
+        tab.click()
+        root.locator(DRAWN.get(name, "[role=tabpanel]:not([hidden])")).first.wait_for(timeout=20_000)
+        yield name
 
 
 def violations(page, root):
@@ -46,14 +65,11 @@ def violations(page, root):
         pytest.skip("axe-core is not installed: npm ci in widgets/frontend")
     page.evaluate(AXE.read_text(encoding="utf-8") + "\n;0")
     found = []
-    for index in range(max(1, root.locator(TABS).count())):
-        if root.locator(TABS).count():
-            root.locator(TABS).nth(index).click()
-            page.wait_for_timeout(1500)
+    for _ in choose_tabs(root):
         for details in root.locator("details:not([open]) > summary").all():
             if details.is_visible():
                 details.click()
-        page.wait_for_timeout(300)
+        page.evaluate(NEXT_FRAME)
         found += page.evaluate(CHECK, [root.element_handle()])
     return sorted(set(found))
 
@@ -66,10 +82,11 @@ def report(tmp_path_factory):
     return write_report(recording, tmp_path_factory.mktemp("access") / "run.html")
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture
 def opened(request, browser, report):
-    """The report in both themes; its own policy would keep out the checker too."""
-    context = browser.new_context(bypass_csp=True, color_scheme=request.param, viewport={"width": 1200, "height": 1500})
+    """The report, in the light theme unless told otherwise; its own policy would keep out the checker too."""
+    scheme = getattr(request, "param", "light")
+    context = browser.new_context(bypass_csp=True, color_scheme=scheme, viewport={"width": 1200, "height": 1500})
     page = context.new_page()
     page.goto(report.as_uri())
     page.locator("[data-testid=heatmap] canvas").first.wait_for(timeout=30_000)
@@ -77,40 +94,51 @@ def opened(request, browser, report):
     context.close()
 
 
+@pytest.fixture(scope="module")
+def notebook(lab, shared):
+    """A notebook that can train, with the views in a cell too, open in the page of the file."""
+    open_notebook(lab, shared.page, write_notebook(lab, FILE, PREPARE, "train(120, shown=True)"))
+    return shared
+
+
 @pytest.fixture
-def training(lab, watched):
-    """A notebook that trains, with the views in a cell and in the panel."""
-    page = watched.page
-    open_notebook(lab, page, write_notebook(lab, "access.ipynb", PREPARE, "train(120, shown=True)"))
-    watched.panel = show_panel(page)
-    run_to_its_end(page, PREPARED)
-    page.evaluate(RUN, 1)
-    watched.panel.locator("[data-testid=heatmap] canvas").first.wait_for(timeout=60_000)
-    watched.widget = page.locator(".jp-OutputArea [data-testid=deepseek-widget]")
-    watched.widget.locator("[data-testid=heatmap] canvas").first.wait_for(timeout=60_000)
-    yield watched
-    shut_down(page)
+def training(notebook):
+    """The notebook trains, with the views in a cell and in the panel."""
+    page = notebook.page
+    notebook.errors.clear()
+    notebook.panel = begin_training(page, FILE)
+    notebook.widget = page.locator(".jp-OutputArea [data-testid=deepseek-widget]")
+    notebook.widget.locator("[data-testid=heatmap] canvas").first.wait_for(timeout=60_000)
+    yield notebook
+    bring_to_front(page, FILE)
+    interrupt(page)
 
 
+@pytest.mark.parametrize("opened", ["light", "dark"], indirect=True)
 def test_axe_has_nothing_against_the_report(opened):
     assert violations(opened, opened.locator("body")) == []
 
 
-def test_axe_has_nothing_against_panel_and_widget(training):
-    page = training.page
-    for theme in ("Light", "Dark"):
-        execute(page, "apputils:change-theme", theme=f"JupyterLab {theme}")
-        page.wait_for_timeout(1500)
-        assert violations(page, training.panel) == []
-        assert violations(page, training.widget) == []
+@pytest.mark.parametrize(
+    ("host", "theme"),
+    [
+        ("panel", "Dark"),
+        ("widget", "Light"),
+        pytest.param("panel", "Light", marks=pytest.mark.slow),
+        pytest.param("widget", "Dark", marks=pytest.mark.slow),
+    ],
+)
+def test_axe_has_nothing_against_panel_and_widget(training, host, theme):
+    """Both hosts show the same views, which the report has in both themes."""
+    set_theme(training.page, theme)
+    assert violations(training.page, getattr(training, host)) == []
+    set_theme(training.page, "Light")
 
 
 def test_every_control_of_the_report_is_reached_by_tab(opened):
     page = opened
     root = page.locator("[data-testid=deepseek-widget]")
-    for index in range(root.locator(TABS).count()):
-        root.locator(TABS).nth(index).click()
-        page.wait_for_timeout(1000)
+    for _ in choose_tabs(root):
         wanted = set(root.evaluate(TO_REACH, FOCUSABLE))
         page.evaluate("() => { document.activeElement?.blur(); document.getSelection().removeAllRanges(); }")
         page.locator("body").focus()
@@ -148,17 +176,17 @@ def test_tabs_metrics_and_layers_are_chosen_by_keyboard(opened):
     )
 
 
-@pytest.mark.parametrize("chart", ["loss", "heatmap", "layer"])
-def test_a_chart_unfolds_into_a_table_by_keyboard(opened, chart):
-    twin = opened.locator(f"[data-testid={chart}-table]")
-    twin.locator("summary").focus()
-    opened.keyboard.press("Enter")
-    twin.locator("tbody tr").first.wait_for(timeout=5000)
-    rows = twin.locator("tbody tr")
-    assert rows.count() >= 7
-    assert any(letter.isdigit() for letter in rows.first.locator("td").first.inner_text())
-    if chart != "heatmap":
-        assert rows.first.locator("th").inner_text() == "59"
+def test_each_chart_unfolds_into_a_table_by_keyboard(opened):
+    for chart in ("loss", "heatmap", "layer"):
+        twin = opened.locator(f"[data-testid={chart}-table]")
+        twin.locator("summary").focus()
+        opened.keyboard.press("Enter")
+        twin.locator("tbody tr").first.wait_for(timeout=5000)
+        rows = twin.locator("tbody tr")
+        assert rows.count() >= 7
+        assert any(letter.isdigit() for letter in rows.first.locator("td").first.inner_text())
+        if chart != "heatmap":
+            assert rows.first.locator("th").inner_text() == "59"
 
 
 def test_the_training_obeys_the_keyboard(training):
