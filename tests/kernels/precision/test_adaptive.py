@@ -399,3 +399,29 @@ def test_a_model_has_one_precision_at_a_time():
     with AdaptivePrecision(model, optimizer), pytest.raises(DeepseekError, match="close the other"):
         AdaptivePrecision(model, optimizer)
     AdaptivePrecision(model, optimizer).close()
+
+
+def test_a_recurrent_layer_has_its_own_weights_again_after_each_call():
+    torch.manual_seed(0)
+    model = CASES["lstm"][0]().eval()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    x = CASES["lstm"][1]()
+    exact = model(x)
+    with AdaptivePrecision(model, optimizer, policy="half", emulate=True):
+        model(x).sum().backward()
+        optimizer.step()
+        assert not torch.equal(model(x), exact)
+    assert torch.equal(model(x), exact)
+    assert all(isinstance(weight, nn.Parameter) for weight in model.lstm._flat_weights)
+
+
+def test_a_measurement_that_fails_does_not_reach_training(caplog, monkeypatch):
+    def fail(_tensor):
+        raise RuntimeError("cannot count")
+
+    monkeypatch.setattr("deepseek.kernels.precision.survey.count_exponents", fail)
+    model, optimizer = make()
+    with AdaptivePrecision(model, optimizer, emulate=True) as precision:
+        step(model, optimizer)
+    assert precision.plan is None
+    assert "deciding on precision failed (RuntimeError: cannot count)" in caplog.text
