@@ -81,17 +81,17 @@ export class ChartShelf {
 export function chartIn(host: Host, name: string, place: HTMLElement): (draw: (chart: Chart) => void) => void {
   let chart: Chart | null = null;
   let asked = false;
+  let newest: (chart: Chart) => void;
+  const redraw = () => host.later(place, () => chart && newest(chart));
   return (draw) => {
+    newest = draw;
     if (place.hidden) return;
-    if (chart !== null) {
-      const made = chart;
-      return host.later(place, () => draw(made));
-    }
+    if (chart !== null) return redraw();
     if (asked) return;
     asked = true;
     void host.chart(name, place).then((made) => {
       chart = made;
-      host.select({});
+      redraw();
     });
   };
 }

@@ -37,6 +37,7 @@ export class Pace {
   /** Has a part that takes long drawn in a frame of its own, one with each drawing of news; a newer one replaces it. */
   later(part: object, draw: () => void): void {
     this.#parts.set(part, draw);
+    this.#wake();
   }
 
   /** Nothing is drawn while nobody sees it. */

@@ -46,7 +46,6 @@ export async function compareView(host: Host, parent: HTMLElement): Promise<View
     const limit = threshold(metric.scale);
     named(changes.chart, "limits")["data"] = { limit: [-limit, limit] };
     fill(shown.chart, changes.chart, metric.scale, layers);
-    table.show(state, metric.scale, layers, layer);
     plots.dataset["layers"] = String(layers.length);
   }
 
@@ -70,6 +69,7 @@ export async function compareView(host: Host, parent: HTMLElement): Promise<View
       first.show(state, firstChanged(layers, metric.scale), metric.scale, `The one nearest the input that changed by more than ${limit}:`, `None changed by more than ${limit}.`);
       const merged = `Each side holds the ${metric.worst === "max" ? "largest" : "smallest"} of its ${state.stride} steps.`;
       setText(hint, `Dashed lines: a change by ${limit}, up or down. ${state.stride > 1 ? merged : ""}`);
+      table.show(state, metric.scale, layers, layer);
       host.later(plots, () => show(state, metric, layers, layer));
     },
   };
