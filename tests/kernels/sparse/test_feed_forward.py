@@ -117,8 +117,10 @@ def test_with_all_blocks_open_it_is_the_dense_layer():
     torch.testing.assert_close(made(x), down(nn.functional.gelu(up(x))), rtol=1e-12, atol=1e-12)
 
 
-def test_training_computes_what_evaluation_does_and_teaches_the_gate():
-    made, x = layer(), torch.randn(30, WIDTH, dtype=torch.float64)
+@pytest.mark.parametrize("executor", PATHS)
+def test_training_computes_what_evaluation_does_and_teaches_every_gate(executor):
+    made, x = layer(share=0), torch.randn(30, WIDTH, dtype=torch.float64)
+    made.executor = executor
     torch.testing.assert_close(copy.deepcopy(made).train()(x), made(x), rtol=1e-12, atol=1e-12)
     made.train()(x).square().sum().backward()
     assert made.gate.weight.grad.abs().min() > 0
