@@ -210,12 +210,13 @@ def test_a_trained_model_is_explained_through_its_own_tokenizer():
     assert found.relative_gap < 1e-4
 
 
-def test_short_texts_are_as_faithful_beside_long_ones(tokenizer, model):
+@pytest.mark.parametrize("target", [0, 1])
+def test_short_texts_are_as_faithful_beside_long_ones(tokenizer, model, target):
     reports, effects = [], []
-    for texts in ([GOOD, "Bad."], [GOOD], ["Bad."]):
+    for texts in ([LONG, GOOD], [LONG], [GOOD]):
         given = words(tokenizer, texts)
-        found = explained(model, given, target=1)
-        report = faithfulness(model, given, found, None, target=1, fills=["background"], randoms=2)
+        found = explained(model, given, target=target)
+        report = faithfulness(model, given, found, None, target=target, fills=["background"], randoms=2)
         reports.append({score.measure: score.value for score in report.scores})
         effects.append(np.abs(found.outputs - found.base_values).mean())
     for measure in ("insertion", "deletion", "comprehensiveness"):
