@@ -1,4 +1,4 @@
-"""The Bokeh documents of the live view and the report.
+"""The Bokeh documents of the live view and the report: all charts but the heat map, which waits for nothing.
 
 A document is sent once and holds no data of the run: the browser fills the sources from the messages and sets
 colours and ranges. So nothing that users wrote gets into a Bokeh property that may hold HTML or formulas.
@@ -7,7 +7,6 @@ colours and ranges. So nothing that users wrote gets into a Bokeh property that 
 from functools import cache
 from typing import Any
 
-import numpy as np
 from bokeh.embed import json_item
 from bokeh.models import (
     BasicTicker,
@@ -17,11 +16,9 @@ from bokeh.models import (
     ColumnDataSource,
     FixedTicker,
     LinearColorMapper,
-    LogColorMapper,
     NumeralTickFormatter,
     Range1d,
 )
-from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
 from deepseek.widgets.message_types import Chart
@@ -39,8 +36,8 @@ CHOSEN_COLOR = "#ff4d6d"
 
 @cache
 def charts() -> list[Chart]:
-    """Every chart as a message holds it: ``loss``, ``heatmap``, ``layer/<metric>`` and ``compare/...``."""
-    figures = {"loss": loss_figure(), "heatmap": heatmap_figure()}
+    """Every chart as a message holds it: ``loss``, ``layer/<metric>`` and ``compare/...``."""
+    figures = {"loss": loss_figure()}
     figures |= {f"layer/{metric.name}": layer_figure(metric) for metric in METRICS}
     figures |= {f"compare/{scale}": both_steps_figure(scale) for scale in ("log", "linear")}
     figures["compare/change"] = change_figure()
@@ -57,22 +54,6 @@ def loss_figure() -> figure:
     plot.x_range.range_padding = 0.02
     plot.yaxis.ticker.desired_num_ticks = 5
     plot.yaxis.formatter = BasicTickFormatter()
-    return plot
-
-
-def heatmap_figure() -> figure:
-    """Layer x step; one image per colour scale, of which the browser shows the one that the metric needs."""
-    plot = plain_figure(height=320, x_range=Range1d(0, 1), y_range=Range1d(1, 0))
-    empty = np.full((1, 1), np.nan, np.float32)
-    source = ColumnDataSource({"image": [empty], "x": [0], "y": [0], "dw": [1], "dh": [1]}, name="heatmap")
-    for scale, mapper in (("log", LogColorMapper), ("linear", LinearColorMapper)):
-        colors = mapper(palette=Viridis256, low=1e-3, high=1, nan_color="#00000000", high_color=NONFINITE_COLOR)
-        colors.name = f"{scale}_colors"
-        plot.image("image", "x", "y", "dw", "dh", source=source, color_mapper=colors, name=f"{scale}_image")
-        plot.add_layout(_color_bar(scale, colors), "right")
-    _rows_of_layers(plot)
-    plot.xaxis.axis_label = "step"
-    plot.grid.visible = False
     return plot
 
 
@@ -168,17 +149,7 @@ def plain_figure(**options: Any) -> figure:
     return plot
 
 
-def _color_bar(scale: str, colors: LogColorMapper | LinearColorMapper) -> ColorBar:
-    log = scale == "log"
-    return color_bar(
-        colors,
-        name=f"{scale}_bar",
-        ticker=FixedTicker(ticks=[], name="log_ticks") if log else BasicTicker(desired_num_ticks=5),
-        formatter=BasicTickFormatter(),
-    )
-
-
-def color_bar(colors: LogColorMapper | LinearColorMapper, **options: Any) -> ColorBar:
+def color_bar(colors: LinearColorMapper, **options: Any) -> ColorBar:
     """A narrow color bar without lines or background, as both themes take it."""
     return ColorBar(
         color_mapper=colors,
