@@ -112,6 +112,11 @@ def test_the_linear_rule_sees_the_region_alone():
     assert found["rest"].ease < 0.2
 
 
+def test_the_linear_rule_is_not_judged_by_rows_that_it_has_seen():
+    found, _ = audit(Sums(1.0, *[0.0] * 100), signs(1, *[0] * 100), {"noise": range(1, 101)}, controls=0)
+    assert found["noise"].linear.value < 0.7
+
+
 def test_what_does_not_vary_cannot_be_judged():
     inputs, labels = signs(1, 1)
     inputs[:, 1] = 5
