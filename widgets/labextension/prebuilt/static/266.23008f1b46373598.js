@@ -1,4 +1,4 @@
-"use strict";(self.rspackChunkdeepseek_workbench=self.rspackChunkdeepseek_workbench||[]).push([[266],{924(e,t,d){var r=d(601),s=d.n(r),a=d(933),o=(d.n(a))()(s());o.push([e.id,`/* Colours: the notebook's where it has them, ours in the report. */
+"use strict";(self.rspackChunkdeepseek_workbench=self.rspackChunkdeepseek_workbench||[]).push([[266],{924(e,t,d){var s=d(601),a=d.n(s),r=d(933),o=(d.n(r))()(a());o.push([e.id,`/* Colours: the notebook's where it has them, ours in the report. */
 .deepseek-widget,
 .deepseek-notice {
   --ds-page: var(--jp-layout-color1, #ffffff);
@@ -23,6 +23,7 @@
   --ds-side-b: #e8590c;
   --ds-shadow: 0 6px 20px rgb(16 24 40 / 16%);
   --ds-alarm: #e5484d;
+  --ds-chosen: #ff4d6d;
   --ds-scale-0: #440154;
   --ds-scale-1: #3b528b;
   --ds-scale-2: #21918c;
@@ -351,8 +352,82 @@
   position: relative;
 }
 
-.ds-heat .ds-plot {
+.ds-heatmap {
+  display: grid;
+  grid-template-columns: max-content minmax(0, 1fr) max-content;
+  gap: 4px 8px;
+  color: var(--ds-text-soft);
+  font-size: 11px;
+  font-variant-numeric: tabular-nums;
+}
+
+.ds-heat-labels span {
+  display: block;
+  text-align: right;
+  white-space: pre;
+}
+
+.ds-heat-cells {
+  position: relative;
   cursor: pointer;
+}
+
+.ds-heat-cells canvas {
+  display: block;
+  width: 100%;
+  height: 100%;
+  image-rendering: pixelated;
+}
+
+.ds-heat-chosen {
+  position: absolute;
+  inset: 0;
+  outline: 2px solid var(--ds-chosen);
+  pointer-events: none;
+}
+
+.ds-heat-bar {
+  display: flex;
+  gap: 6px;
+}
+
+.ds-heat-ramp {
+  width: 10px;
+  background: linear-gradient(
+    to top,
+    var(--ds-scale-0),
+    var(--ds-scale-1),
+    var(--ds-scale-2),
+    var(--ds-scale-3),
+    var(--ds-scale-4)
+  );
+}
+
+.ds-heat-marks {
+  position: relative;
+  width: 42px;
+}
+
+.ds-heat-marks span {
+  position: absolute;
+  transform: translateY(50%);
+  line-height: 1;
+}
+
+.ds-heat-steps {
+  position: relative;
+  grid-column: 2;
+  height: 15px;
+}
+
+.ds-heat-steps span {
+  position: absolute;
+  transform: translateX(-50%);
+}
+
+.ds-heat-axis {
+  grid-column: 2;
+  text-align: center;
 }
 
 .ds-tabs {
@@ -1039,6 +1114,207 @@
   background: var(--ds-inset);
 }
 
+/* Explain */
+.ds-explanations,
+.ds-explanations .deepseek-widget {
+  margin-top: 16px;
+}
+
+.ds-choices,
+.ds-choice {
+  display: inline-flex;
+  flex-wrap: wrap;
+  gap: 6px 16px;
+  align-items: center;
+}
+
+.deepseek-widget .ds-choice {
+  gap: 6px;
+  margin: 0;
+  color: var(--ds-text-soft);
+  font-size: 12px;
+}
+
+.deepseek-widget .ds-choice select {
+  color: var(--ds-text);
+}
+
+.deepseek-widget .ds-name:has(.ds-note) {
+  flex-wrap: wrap;
+  gap: 2px 10px;
+}
+
+.deepseek-widget .ds-notes {
+  margin: 0;
+  color: var(--ds-warning);
+  font-size: 12px;
+  list-style: none;
+  overflow-wrap: anywhere;
+}
+
+.ds-trust .ds-notes {
+  margin-top: 8px;
+}
+
+.deepseek-widget .ds-notes.ds-card {
+  padding: 8px 16px;
+}
+
+.ds-control > form:first-child {
+  margin-left: 0;
+}
+
+.ds-control .ds-said[data-state="failed"] {
+  color: var(--ds-error);
+}
+
+.ds-bars {
+  display: grid;
+  grid-template-columns: fit-content(45%) minmax(80px, 1fr) max-content;
+  gap: 4px 12px;
+  align-items: center;
+  max-width: 900px;
+  margin: 8px 0;
+}
+
+.ds-bar-line {
+  display: contents;
+}
+
+.ds-bar-label {
+  overflow-wrap: anywhere;
+  text-align: right;
+}
+
+.ds-track {
+  position: relative;
+  height: 16px;
+  background: linear-gradient(var(--ds-text-soft), var(--ds-text-soft)) center / 1px 100% no-repeat;
+}
+
+.ds-track > * {
+  position: absolute;
+}
+
+.ds-raised,
+.ds-lowered {
+  top: 1px;
+  bottom: 1px;
+  background: var(--ds-positive);
+}
+
+.ds-lowered {
+  background: var(--ds-negative);
+}
+
+.ds-interval {
+  top: 7px;
+  height: 2px;
+  background: var(--ds-text);
+}
+
+.deepseek-widget .ds-bars .ds-number {
+  font-variant-numeric: tabular-nums;
+}
+
+.deepseek-widget figure {
+  min-width: 0;
+  margin: 0;
+}
+
+.ds-explained {
+  display: flex;
+  flex-wrap: wrap;
+  gap: 16px;
+  margin: 8px 0;
+}
+
+.ds-explained figure {
+  flex: 1 1 220px;
+  max-width: 420px;
+}
+
+.ds-explained canvas,
+.ds-one-head canvas {
+  display: block;
+  width: 100%;
+  max-width: 420px;
+  border: 1px solid var(--ds-line);
+  image-rendering: pixelated;
+}
+
+.ds-one-head canvas {
+  max-width: 520px;
+  margin-top: 6px;
+}
+
+.ds-heads {
+  overflow-x: auto;
+}
+
+.deepseek-widget .ds-heads table {
+  width: auto;
+}
+
+.deepseek-widget .ds-heads thead th {
+  position: static;
+  box-shadow: none;
+  text-align: center;
+}
+
+.deepseek-widget .ds-heads tbody th {
+  font-weight: 400;
+  text-align: right;
+}
+
+.deepseek-widget .ds-heads :is(td, thead th) {
+  padding: 2px;
+}
+
+.deepseek-widget .ds-heads tbody tr:hover {
+  background: none;
+}
+
+.deepseek-widget .ds-heads button {
+  display: block;
+  margin: 0;
+  padding: 2px;
+  border: 2px solid transparent;
+  border-radius: 4px;
+  background: none;
+  cursor: pointer;
+}
+
+.deepseek-widget .ds-heads button[aria-pressed="true"] {
+  border-color: var(--ds-accent);
+}
+
+.ds-heads canvas {
+  display: block;
+  width: 48px;
+  height: 48px;
+  image-rendering: pixelated;
+}
+
+.ds-scale .ds-ramp {
+  flex: 1;
+}
+
+.deepseek-widget .ds-tokens {
+  line-height: 2;
+}
+
+.ds-tokens span {
+  display: inline-block;
+  margin: 0 3px 3px 0;
+  padding: 0 5px;
+  border: 1px solid var(--ds-line);
+  border-radius: 4px;
+  font-family: var(--jp-code-font-family, ui-monospace, monospace);
+  line-height: 1.6;
+  white-space: pre-wrap;
+}
+
 .deepseek-notice {
   margin: 0 0 8px;
   padding: 8px 12px;
@@ -1078,7 +1354,7 @@
     margin-left: 0;
   }
 }
-`,""]),d.d(t,{},{A:o})},646(e,t,d){var r=d(601),s=d.n(r),a=d(933),o=d.n(a),i=d(924),n=o()(s());n.i(i.A),n.push([e.id,`.deepseek-panel {
+`,""]),d.d(t,{},{A:o})},646(e,t,d){var s=d(601),a=d.n(s),r=d(933),o=d.n(r),i=d(924),n=o()(a());n.i(i.A),n.push([e.id,`.deepseek-panel {
   overflow: hidden auto;
   min-width: 300px;
   background: var(--jp-layout-color1);
@@ -1195,4 +1471,4 @@
   padding: 0 8px;
   font-variant-numeric: tabular-nums;
 }
-`,""]),d.d(t,{},{A:n})},933(e){e.exports=function(e){var t=[];return t.toString=function(){return this.map(function(t){var d="",r=void 0!==t[5];return t[4]&&(d+="@supports (".concat(t[4],") {")),t[2]&&(d+="@media ".concat(t[2]," {")),r&&(d+="@layer".concat(t[5].length>0?" ".concat(t[5]):""," {")),d+=e(t),r&&(d+="}"),t[2]&&(d+="}"),t[4]&&(d+="}"),d}).join("")},t.i=function(e,d,r,s,a){"string"==typeof e&&(e=[[null,e,void 0]]);var o={};if(r)for(var i=0;i<this.length;i++){var n=this[i][0];null!=n&&(o[n]=!0)}for(var p=0;p<e.length;p++){var l=[].concat(e[p]);r&&o[l[0]]||(void 0!==a&&(void 0===l[5]||(l[1]="@layer".concat(l[5].length>0?" ".concat(l[5]):""," {").concat(l[1],"}")),l[5]=a),d&&(l[2]&&(l[1]="@media ".concat(l[2]," {").concat(l[1],"}")),l[2]=d),s&&(l[4]?(l[1]="@supports (".concat(l[4],") {").concat(l[1],"}"),l[4]=s):l[4]="".concat(s)),t.push(l))}},t}},601(e){e.exports=function(e){return e[1]}},665(e,t,d){d.r(t);var r=d(72),s=d.n(r),a=d(825),o=d.n(a),i=d(659),n=d.n(i),p=d(56),l=d.n(p),c=d(540),g=d.n(c),x=d(113),f=d.n(x),u=d(646),b={};b.styleTagTransform=f(),b.setAttributes=l(),b.insert=n().bind(null,"head"),b.domAPI=o(),b.insertStyleElement=g(),s()(u.A,b);let h=u.A&&u.A.locals?u.A.locals:void 0;d.d(t,{},{default:h})},72(e){var t=[];function d(e){for(var d=-1,r=0;r<t.length;r++)if(t[r].identifier===e){d=r;break}return d}function r(e,r){for(var s={},a=[],o=0;o<e.length;o++){var i=e[o],n=r.base?i[0]+r.base:i[0],p=s[n]||0,l="".concat(n," ").concat(p);s[n]=p+1;var c=d(l),g={css:i[1],media:i[2],sourceMap:i[3],supports:i[4],layer:i[5]};if(-1!==c)t[c].references++,t[c].updater(g);else{var x=function(e,t){var d=t.domAPI(t);return d.update(e),function(t){t?(t.css!==e.css||t.media!==e.media||t.sourceMap!==e.sourceMap||t.supports!==e.supports||t.layer!==e.layer)&&d.update(e=t):d.remove()}}(g,r);r.byIndex=o,t.splice(o,0,{identifier:l,updater:x,references:1})}a.push(l)}return a}e.exports=function(e,s){var a=r(e=e||[],s=s||{});return function(e){e=e||[];for(var o=0;o<a.length;o++){var i=d(a[o]);t[i].references--}for(var n=r(e,s),p=0;p<a.length;p++){var l=d(a[p]);0===t[l].references&&(t[l].updater(),t.splice(l,1))}a=n}}},659(e){var t={};e.exports=function(e,d){var r=function(e){if(void 0===t[e]){var d=document.querySelector(e);if(window.HTMLIFrameElement&&d instanceof window.HTMLIFrameElement)try{d=d.contentDocument.head}catch(e){d=null}t[e]=d}return t[e]}(e);if(!r)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");r.appendChild(d)}},540(e){e.exports=function(e){var t=document.createElement("style");return e.setAttributes(t,e.attributes),e.insert(t,e.options),t}},56(e,t,d){e.exports=function(e){var t=d.nc;t&&e.setAttribute("nonce",t)}},825(e){e.exports=function(e){if("u"<typeof document)return{update:function(){},remove:function(){}};var t=e.insertStyleElement(e);return{update:function(d){var r,s,a;r="",d.supports&&(r+="@supports (".concat(d.supports,") {")),d.media&&(r+="@media ".concat(d.media," {")),(s=void 0!==d.layer)&&(r+="@layer".concat(d.layer.length>0?" ".concat(d.layer):""," {")),r+=d.css,s&&(r+="}"),d.media&&(r+="}"),d.supports&&(r+="}"),(a=d.sourceMap)&&"u">typeof btoa&&(r+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(a))))," */")),e.styleTagTransform(r,t,e.options)},remove:function(){var e;null===(e=t).parentNode||e.parentNode.removeChild(e)}}}},113(e){e.exports=function(e,t){if(t.styleSheet)t.styleSheet.cssText=e;else{for(;t.firstChild;)t.removeChild(t.firstChild);t.appendChild(document.createTextNode(e))}}}}]);
+`,""]),d.d(t,{},{A:n})},933(e){e.exports=function(e){var t=[];return t.toString=function(){return this.map(function(t){var d="",s=void 0!==t[5];return t[4]&&(d+="@supports (".concat(t[4],") {")),t[2]&&(d+="@media ".concat(t[2]," {")),s&&(d+="@layer".concat(t[5].length>0?" ".concat(t[5]):""," {")),d+=e(t),s&&(d+="}"),t[2]&&(d+="}"),t[4]&&(d+="}"),d}).join("")},t.i=function(e,d,s,a,r){"string"==typeof e&&(e=[[null,e,void 0]]);var o={};if(s)for(var i=0;i<this.length;i++){var n=this[i][0];null!=n&&(o[n]=!0)}for(var p=0;p<e.length;p++){var l=[].concat(e[p]);s&&o[l[0]]||(void 0!==r&&(void 0===l[5]||(l[1]="@layer".concat(l[5].length>0?" ".concat(l[5]):""," {").concat(l[1],"}")),l[5]=r),d&&(l[2]&&(l[1]="@media ".concat(l[2]," {").concat(l[1],"}")),l[2]=d),a&&(l[4]?(l[1]="@supports (".concat(l[4],") {").concat(l[1],"}"),l[4]=a):l[4]="".concat(a)),t.push(l))}},t}},601(e){e.exports=function(e){return e[1]}},665(e,t,d){d.r(t);var s=d(72),a=d.n(s),r=d(825),o=d.n(r),i=d(659),n=d.n(i),p=d(56),l=d.n(p),c=d(540),g=d.n(c),x=d(113),f=d.n(x),u=d(646),h={};h.styleTagTransform=f(),h.setAttributes=l(),h.insert=n().bind(null,"head"),h.domAPI=o(),h.insertStyleElement=g(),a()(u.A,h);let b=u.A&&u.A.locals?u.A.locals:void 0;d.d(t,{},{default:b})},72(e){var t=[];function d(e){for(var d=-1,s=0;s<t.length;s++)if(t[s].identifier===e){d=s;break}return d}function s(e,s){for(var a={},r=[],o=0;o<e.length;o++){var i=e[o],n=s.base?i[0]+s.base:i[0],p=a[n]||0,l="".concat(n," ").concat(p);a[n]=p+1;var c=d(l),g={css:i[1],media:i[2],sourceMap:i[3],supports:i[4],layer:i[5]};if(-1!==c)t[c].references++,t[c].updater(g);else{var x=function(e,t){var d=t.domAPI(t);return d.update(e),function(t){t?(t.css!==e.css||t.media!==e.media||t.sourceMap!==e.sourceMap||t.supports!==e.supports||t.layer!==e.layer)&&d.update(e=t):d.remove()}}(g,s);s.byIndex=o,t.splice(o,0,{identifier:l,updater:x,references:1})}r.push(l)}return r}e.exports=function(e,a){var r=s(e=e||[],a=a||{});return function(e){e=e||[];for(var o=0;o<r.length;o++){var i=d(r[o]);t[i].references--}for(var n=s(e,a),p=0;p<r.length;p++){var l=d(r[p]);0===t[l].references&&(t[l].updater(),t.splice(l,1))}r=n}}},659(e){var t={};e.exports=function(e,d){var s=function(e){if(void 0===t[e]){var d=document.querySelector(e);if(window.HTMLIFrameElement&&d instanceof window.HTMLIFrameElement)try{d=d.contentDocument.head}catch(e){d=null}t[e]=d}return t[e]}(e);if(!s)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");s.appendChild(d)}},540(e){e.exports=function(e){var t=document.createElement("style");return e.setAttributes(t,e.attributes),e.insert(t,e.options),t}},56(e,t,d){e.exports=function(e){var t=d.nc;t&&e.setAttribute("nonce",t)}},825(e){e.exports=function(e){if("u"<typeof document)return{update:function(){},remove:function(){}};var t=e.insertStyleElement(e);return{update:function(d){var s,a,r;s="",d.supports&&(s+="@supports (".concat(d.supports,") {")),d.media&&(s+="@media ".concat(d.media," {")),(a=void 0!==d.layer)&&(s+="@layer".concat(d.layer.length>0?" ".concat(d.layer):""," {")),s+=d.css,a&&(s+="}"),d.media&&(s+="}"),d.supports&&(s+="}"),(r=d.sourceMap)&&"u">typeof btoa&&(s+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(r))))," */")),e.styleTagTransform(s,t,e.options)},remove:function(){var e;null===(e=t).parentNode||e.parentNode.removeChild(e)}}}},113(e){e.exports=function(e,t){if(t.styleSheet)t.styleSheet.cssText=e;else{for(;t.firstChild;)t.removeChild(t.firstChild);t.appendChild(document.createTextNode(e))}}}}]);
