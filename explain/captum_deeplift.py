@@ -15,7 +15,7 @@ from deepseek.explain.call import Call
 from deepseek.explain.deeplift.deeplift import programs
 from deepseek.explain.deeplift.operation import Operation
 from deepseek.explain.deeplift.program import Program, Tensors, item
-from deepseek.explain.deeplift.rules import straight
+from deepseek.explain.deeplift.rules import FIXED
 from deepseek.explain.target import Chooser
 
 KNOWN = (nn.ReLU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
@@ -73,7 +73,7 @@ def _reasons(program: Program, modules: dict[str, nn.Module]) -> list[str]:
     """What it does that captum's rules do not cover."""
     found, seen = [], set()
     for operation, rule in program.operations:
-        if rule in (straight, item):
+        if rule is item or rule in FIXED:
             continue
         name = operation.node.meta["module"]
         found += _wrong_at(operation, modules.get(name))

@@ -9,7 +9,7 @@ from torch import Tensor, fx
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.deeplift.operation import Operation, Pair, Rule, runnable
-from deepseek.explain.deeplift.rules import convolution, rule_for, straight
+from deepseek.explain.deeplift.rules import FIXED, rule_for
 
 Tensors = dict[str, Tensor]
 
@@ -135,7 +135,7 @@ class Program:
         nodes = [self._output, *(self._placeholders[name] for name in self._explained)]
         for operation, rule in self.operations:
             if rule is not item:
-                omitted = operation.inputs if rule in (straight, convolution) else ()
+                omitted = operation.inputs if rule in FIXED else ()
                 nodes += [node for node in operation.node.all_input_nodes if node not in omitted]
         return list(dict.fromkeys(node.name for node in nodes if node.name not in self.constants))
 

@@ -197,6 +197,9 @@ def largest(operation: Operation, pair: Pair, cotangent: Any) -> Cotangents:
     return [(node, torch.zeros_like(a).scatter(dim, places, passed * slopes))]
 
 
+FIXED: tuple[Rule, ...] = (straight, convolution)
+"""Rules with the same slopes for every pair of rows, which need not know the activations of their inputs."""
+
 _LINEAR = """
 _adaptive_avg_pool2d _adaptive_avg_pool3d _reshape_alias _to_copy _unsafe_view adaptive_avg_pool1d add alias as_strided
 avg_pool1d avg_pool2d avg_pool3d cat clone col2im constant_pad_nd cumsum detach diag_embed diagonal expand flip

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from explained import make
@@ -41,6 +42,9 @@ def test_wrong_values_are_noted():
     shuffled = dataclasses.replace(other, values_by_input={"input": found.values[:, torch.randperm(8).numpy()]})
     assert "disagrees" in beside(found, turned)
     assert "disagrees" in beside(found, shuffled)
+    lower = dataclasses.replace(other, values_by_input={"input": found.values - 2 * np.abs(found.values).max()})
+    assert "rank correlation 1.00, opposite sign" in beside(found, lower)
+    assert "disagrees" in beside(found, lower)
 
 
 def test_expected_gradients_are_checked_by_deeplift_and_cost_what_both_do():
