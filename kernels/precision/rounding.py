@@ -49,18 +49,13 @@ def map_floats(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> An
 def _rounded_parameters(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     """Let the module and its parts find rounded parameters; gradients reach the true ones."""
     owners = [(owner, dict(owner._parameters)) for owner in module.modules()]
-    flat = {owner: owner._flat_weights for owner, _ in owners if isinstance(owner, nn.RNNBase)}
     try:
         for owner, parameters in owners:
             # Not by setattr, which refuses tensors that are no parameters.
             owner._parameters.update(
                 {name: rounded(p, dtype) for name, p in parameters.items() if p is not None}  # type: ignore[misc]
             )
-        for owner in flat:
-            owner._flat_weights = [getattr(owner, name) for name in owner._flat_weights_names]
         yield
     finally:
         for owner, parameters in owners:
             owner._parameters.update(parameters)
-        for owner, weights in flat.items():
-            owner._flat_weights = weights

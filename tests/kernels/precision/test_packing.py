@@ -15,6 +15,7 @@ from training import CASES
 from deepseek.errors import DeepseekError
 from deepseek.kernels.precision import PackedActivations
 from deepseek.kernels.precision.packing import BLOCK, pack
+from deepseek.kernels.precision.storages import Storages
 
 TOLERANCE = {8: 0.01, 16: 1e-4}
 """Largest error of the gradients, relative to their norm."""
@@ -158,8 +159,23 @@ def test_tensors_changed_in_place_between_two_uses_are_told_apart():
     assert (found - exact).norm() / exact.norm() < 1e-4
 
 
-def test_memory_that_is_used_again_is_not_taken_for_what_it_held():
-    """What was packed is freed at once, and many tensors follow at its address while the graph holds the codes."""
+def test_the_address_of_what_was_packed_is_not_given_away_while_the_codes_are_in_use():
+    """Else another tensor at that address would be taken for the first one."""
+    linear = nn.Linear(64, 64)
+    with PackedActivations(16) as packed:
+        hidden = linear(torch.randn(64, 64))
+        address = hidden.untyped_storage()._cdata
+        output = F.gelu(hidden)
+        packed._originals = Storages()  # as if it had been full
+        del hidden
+        gc.collect()
+        others = [torch.empty(1).untyped_storage()._cdata for _ in range(10_000)]
+    assert {key[0] for key in packed._shared} == {address}
+    assert address not in others
+    output.sum().backward()
+
+
+def test_a_graph_of_more_tensors_than_are_remembered():
     linear, x = nn.Linear(32, 32), torch.randn(32, 32)
 
     def loss():
