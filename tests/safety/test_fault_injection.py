@@ -157,8 +157,8 @@ STAGES = {
     ),
     "inspector.rules.judge": ("Judge.__call__",),
     "inspector.runfile.writer": ("RunWriter.write", "RunWriter.add_details", "RunWriter.close"),
-    "widgets.live": ("LiveWidget._tell", "LiveWidget._carry", "LiveWidget.send"),
-    "widgets.feed": ("Feed.news", "Feed._collect", "Feed._take", "Feed._snapshot"),
+    "widgets.live": ("LiveWidget._follow", "LiveWidget._carry", "LiveWidget._carry_detail", "LiveWidget.send"),
+    "widgets.feed": ("Feed.news", "Feed.extras", "Feed.take", "Feed._collect", "Feed._take", "Feed._snapshot"),
     "widgets.history": ("History.add", "History.increment", "History.snapshot"),
 }
 REMOVAL = ("Closer.remove", "FunctionProbe.stop", "Attachment.remove", "Attachment.close", "Steps.close")
