@@ -1,6 +1,7 @@
 """Explanations in a real JupyterLab and a real Chromium: shown, computed anew between cells, and made in a pause."""
 
 import re
+import time
 
 import pytest
 from accessible import violations
@@ -37,6 +38,9 @@ with deepseek.inspect(net, optimizer, run="explained.dsrun") as session:
 
 CELLS = (SETUP, SHOW, CHOOSE, TRAIN)
 
+SAVE_WIDGETS = """async () => await window.jupyterapp.serviceManager.settings.save(
+  '@jupyter-widgets/jupyterlab-manager:plugin', JSON.stringify({ saveState: true }))"""
+
 THEMED = "([root, theme]) => root.dataset.theme === theme"
 
 
@@ -61,6 +65,28 @@ def test_explanations_are_shown_chosen_and_made_in_a_pause(notebook, artifacts):
     look_at_one_that_was_computed(page, artifacts)
     choose_another_sample(page, artifacts)
     explain_in_a_pause(page, artifacts)
+    assert notebook.errors == []
+
+
+@pytest.mark.slow
+def test_a_saved_notebook_draws_its_widget_without_the_kernel_that_made_it(notebook, lab):
+    page = notebook.page
+    page.evaluate(SAVE_WIDGETS)
+    open_notebook(lab, page, "explain.ipynb")
+    for index in (0, 1):
+        run_to_its_end(page, index)
+    part(cell(page, 1), "bars").wait_for(timeout=30_000)
+    execute(page, "docmanager:save")
+    saved = lab.folder / "explain.ipynb"
+    wait = time.monotonic() + 20
+    while "widget-state" not in saved.read_text() and time.monotonic() < wait:
+        time.sleep(0.2)
+    shut_down(page)
+    open_notebook(lab, page, "explain.ipynb")
+    shown = cell(page, 1)
+    part(shown, "bars").wait_for(timeout=30_000)
+    part(shown, "row").select_option("1")
+    assert "Row 1" in part(shown, "verdict").inner_text()
     assert notebook.errors == []
 
 

@@ -254,6 +254,21 @@ def test_of_several_wishes_the_newest_is_granted(shell):
     assert done == [2]
 
 
+def test_what_is_asked_while_a_cell_waits_for_the_last_work_does_not_overtake_it(shell):
+    work, done, goes_on = BetweenCells(shell), [], threading.Event()
+    shell.events.trigger("post_run_cell")
+    work.submit(lambda _stop: goes_on.wait(PATIENCE_S))
+    cell = threading.Thread(target=shell.events.trigger, args=["pre_run_cell"])
+    cell.start()
+    wait_for(lambda: work.cell_runs)
+    work.submit(lambda _stop: done.append("asked"))
+    goes_on.set()
+    cell.join(PATIENCE_S)
+    assert done == []
+    shell.events.trigger("post_run_cell")
+    wait_for(lambda: done == ["asked"])
+
+
 def test_a_stop_ends_the_next_forward():
     model, stop, told = nn.Linear(2, 1), threading.Event(), []
     with computing(model, stop, told.append):

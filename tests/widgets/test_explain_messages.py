@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -221,10 +222,16 @@ def test_a_static_picture_says_how_far_to_trust_it_and_stays_small(table):
 
 def test_names_stay_text(table):
     hostile = [SAMPLE[place % len(SAMPLE)] for place in range(30)]
-    packed = explanation_message(table.named(hostile, SAMPLE[:2]))
+    named = table.named(hostile, SAMPLE[:2])
+    packed = explanation_message(named)
     assert tuple(packed.message["outputs"]) == tuple(SAMPLE[:2])
-    wild, tame = static_html(table.named(hostile, SAMPLE[:2])), static_html(table)
-    assert re.findall(r"<\w+", wild) == re.findall(r"<\w+", tame)
+    text, maps = SAMPLE[0], looking()
+    wild = replace(named, method=text, target=text, background=text, notes=(text,))
+    tame = replace(table, notes=("a note",))
+    assert re.findall(r"<\w+", static_html(wild)) == re.findall(r"<\w+", static_html(tame))
+    wild = replace(maps, model=text, notes=(text,), maps=tuple(replace(each, name=text) for each in maps))
+    tame = replace(maps, notes=("a note",))
+    assert re.findall(r"<\w+", static_html(wild)) == re.findall(r"<\w+", static_html(tame))
 
 
 def test_a_packet_is_json_when_it_stands_in_a_page(table):
