@@ -48,4 +48,4 @@ def set_threshold(model: nn.Module, threshold: float) -> None:
         DeepseekError: There is no gate.
     """
     for gate in gates_of(model).values():
-        gate.threshold.fill_(threshold)
+        gate.threshold = torch.full_like(gate.threshold, threshold)  # decisions of before keep theirs

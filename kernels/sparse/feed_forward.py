@@ -91,7 +91,7 @@ class SparseFeedForward(nn.Module):
         if self.executor == "masked" or (self.executor == "auto" and not rows.is_cpu):
             name, counts = "masked", []
         else:
-            counts = mask.sum(0).int().tolist()
+            counts = [int(count) for count in mask.sum(0).tolist()]
             name = cheapest(layer, len(rows), counts) if self.executor == "auto" else self.executor
         self.executed = name
         return PATHS[name](layer, rows, mask, counts)

@@ -82,15 +82,20 @@ class SparseGate(nn.Module):
             return self._first(self.forced, x)
         gates = self.gates(x)
         if not is_traced():
-            self.last = GateDecision(gates.detach(), self.threshold.clone())
+            self.last = GateDecision(gates.detach(), self.threshold)
         open_ = _is_open(gates, self.threshold).to(gates.dtype)
         # The difference is exactly zero: it adds the gradient of the gate and leaves the value alone.
         return (open_ + (gates - gates.detach()) if self.training else open_).to(x.dtype)
 
     def gates(self, x: Tensor) -> Tensor:
         """Compute the gate values ``[..., blocks]`` of rows ``[..., features]``."""
-        with torch.autocast(x.device.type, enabled=False):
-            return torch.sigmoid(functional.linear(x.to(self.weight.dtype), self.weight) + self._offsets())
+        if torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
+                return self.gates(x)
+        x = x.to(self.weight.dtype)
+        if self.ordered:
+            return torch.sigmoid(functional.linear(x, self.weight) + self._falling())
+        return torch.sigmoid(functional.linear(x, self.weight, self.bias))
 
     @torch.no_grad()
     def open_all(self) -> None:
@@ -105,9 +110,7 @@ class SparseGate(nn.Module):
         text = f"{self.weight.shape[1]}, blocks={self.blocks}"
         return f"{text}, ordered=True" if self.ordered else text
 
-    def _offsets(self) -> Tensor:
-        if not self.ordered:
-            return self.bias
+    def _falling(self) -> Tensor:
         return torch.cat([self.bias[:1], self.bias[:1] - functional.softplus(self.bias[1:]).cumsum(0)])
 
     def _first(self, share: float, x: Tensor) -> Tensor:

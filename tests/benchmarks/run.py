@@ -9,7 +9,10 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).parent
-NAMES = ("summary", "overhead", "windows", "deeplift", "precision")
+NAMES = ("summary", "overhead", "windows", "deeplift", "precision", "sparse")
+
+
+SPARSE_GATES = "docs/sparse_gates.md"
 
 
 def main(names: list[str]) -> None:
@@ -29,6 +32,10 @@ def quote() -> None:
     _write_table("bench", "overhead", "{ratio:.2f} ({quartile_low:.2f}-{quartile_high:.2f})")
     _write_table("windows", "windows", "{median:.2f} ({percentile_95:.2f}, {percentile_95_without_noise:.2f})")
     _write_table("gaps", "deeplift", "{text}", part="gaps", page="docs/deeplift.md")
+    _write_table("feed-forward", "sparse", "{speedup:.2f} ({ideal:.2f})", part="feed_forward", page=SPARSE_GATES)
+    _write_table("never-slower", "sparse", "{speedup:.2f} ({executor})", part="never_slower", page=SPARSE_GATES)
+    _write_table("resnet18", "sparse", "{speedup:.2f} ({ideal:.2f})", part="resnet18", page=SPARSE_GATES)
+    _write_table("bounds", "sparse", "{ms:.1f}", part="bounds", page=SPARSE_GATES)
     _write_table("accuracy", "precision", "{accuracy:.1f}", part="accuracy", page="docs/adaptive_precision.md")
 
 
