@@ -58,6 +58,13 @@ def test_fitting_reaches_the_target_and_keeps_the_quality():
     assert accuracy(model, test_x, test_y) > max(0.9, dense - 0.02)
 
 
+def test_the_target_is_learned_before_the_threshold_is_moved():
+    torch.manual_seed(0)
+    x, y, *_ = digits()
+    fit = fit_gates(Net(64, width=32), batches(x, y), target=0.3, epochs=8, lr=3e-3, progress=False)
+    assert fit.active_frac[-1] == pytest.approx(0.3, abs=0.05)
+
+
 @pytest.mark.slow
 def test_a_convolutional_network_is_fitted():
     torch.manual_seed(0)
