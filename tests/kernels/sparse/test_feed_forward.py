@@ -100,6 +100,12 @@ def test_compiled(training):
     torch.testing.assert_close(compiled(x), made(x), rtol=1e-12, atol=1e-12)
 
 
+def test_exported():
+    made, x = layer(), torch.randn(9, WIDTH, dtype=torch.float64)
+    exported = torch.export.export(made, (x,)).module()
+    torch.testing.assert_close(exported(x), made(x), rtol=1e-12, atol=1e-12)
+
+
 def test_vmap_and_per_sample_gradients():
     made, x = layer(), torch.randn(4, 9, WIDTH, dtype=torch.float64)
     torch.testing.assert_close(torch.func.vmap(made)(x), made(x), rtol=1e-12, atol=1e-12)
