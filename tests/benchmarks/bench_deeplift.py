@@ -5,6 +5,7 @@ The contestants take turns on one thread. They explain the same rows and outputs
 CNN.
 """
 
+import copy
 import time
 import warnings
 from collections.abc import Callable
@@ -28,8 +29,9 @@ def run() -> dict[str, Any]:
     Returns:
         Under ``gaps``, by tool and architecture: the largest completeness gap in float32, relative to the largest
         distance from the base value, as number and as text; the number is missing where the tool raises. Under
-        ``speed``, by model: median milliseconds of each tool, its time as a multiple of ours, and by how much the
-        values of ``shap.DeepExplainer`` differ from ours, relative to the largest.
+        ``speed``, by model: median milliseconds of each tool and its time as a multiple of ours; relative to the
+        largest value, by how much ``shap.DeepExplainer`` differs from ours in float64, and how far each is in float32
+        from itself in float64.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -122,11 +124,11 @@ def _speed(model: nn.Module, x: Tensor, background: Tensor, samples: int, rounds
     import shap
 
     contestants: dict[str, Callable[[], Tensor]] = {
-        OURS: lambda: explained.explain(model, x, background).values["input"],
+        OURS: lambda: _ours(model, x, background),
         "shap.DeepExplainer": lambda: _shap_deep(model, x, background),
         "shap.GradientExplainer": lambda: shap.GradientExplainer(model, background).shap_values(x, nsamples=samples),
     }
-    ours, theirs = contestants[OURS](), contestants["shap.DeepExplainer"]()  # the first calls are not like the others
+    apart = _apart(model, x, background)  # the first calls are not like the others
     times = take_turns({name: lambda call=call: _milliseconds(call) for name, call in contestants.items()}, rounds)
     medians = {name: median(measured) for name, measured in times.items()}
     ratios = {
@@ -134,8 +136,25 @@ def _speed(model: nn.Module, x: Tensor, background: Tensor, samples: int, rounds
         for name in contestants
         if name != OURS
     }
-    difference = float((ours - theirs).abs().max() / theirs.abs().max())
-    return {f"{name}_ms": value for name, value in medians.items()} | ratios | {"difference": difference}
+    return {f"{name}_ms": value for name, value in medians.items()} | ratios | apart
+
+
+def _apart(model: nn.Module, x: Tensor, background: Tensor) -> dict[str, float]:
+    double = copy.deepcopy(model).double(), x.double(), background.double()
+    ours, theirs = _ours(*double), _shap_deep(*double)
+    return {
+        "difference_float64": _distance(theirs, ours),
+        "deepseek_rounding_float32": _distance(_ours(model, x, background), ours),
+        "shap.DeepExplainer_rounding_float32": _distance(_shap_deep(model, x, background), theirs),
+    }
+
+
+def _ours(model: nn.Module, x: Tensor, background: Tensor) -> Tensor:
+    return torch.as_tensor(explained.explain(model, x, background).values["input"])
+
+
+def _distance(values: Tensor, reference: Tensor) -> float:
+    return float((values - reference).abs().max() / reference.abs().max())
 
 
 def _milliseconds(call: Callable[[], object]) -> float:
