@@ -191,7 +191,7 @@ def test_opening_touches_nothing(place, name, saved):
 
 @pytest.mark.parametrize("name", NAMES, ids=short)
 def test_a_report_is_written_where_it_was_asked_or_not_at_all(place, name, monkeypatch):
-    monkeypatch.setattr("deepseek.widgets.report.report_html", lambda recording: "<p>")
+    monkeypatch.setattr("deepseek.widgets.report.report_html", lambda *_: "<p>")
     before = everything(place.parent)
     attempt(lambda: write_report(SyntheticRecording(blocks=1), os.path.join(place, name)))
     assert not is_touched(place, name, before)
@@ -199,7 +199,7 @@ def test_a_report_is_written_where_it_was_asked_or_not_at_all(place, name, monke
 
 @pytest.mark.parametrize("name", NAMES, ids=short)
 def test_the_command_line_never_fails_with_a_traceback(place, name, saved, monkeypatch, capsys):
-    monkeypatch.setattr("deepseek.widgets.report.report_html", lambda recording: "<p>")
+    monkeypatch.setattr("deepseek.widgets.report.report_html", lambda *_: "<p>")
     before = everything(place.parent)
     path = os.path.join(place, name)
     assert main(["report", str(saved), f"--output={path}"]) in (0, 1)

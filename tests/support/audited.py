@@ -64,6 +64,8 @@ def main(folder, watched):
     watch = Watch()
     sys.addaudithook(watch)
     model, losses = train(folder, watched)
+    for thread in set(threading.enumerate()) - {threading.main_thread()}:
+        thread.join(20)  # a view tells its page the end
     for name, value in facts(model, losses).items():
         watch_free = json.dumps(value, default=str)
         (folder / f"{name}.fact").write_text(watch_free)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from controlled import until
 from markup import ALLOWED, Elements
 from sklearn.datasets import load_diabetes
 from torch import nn
@@ -72,13 +73,6 @@ def ask(widget, **change):
     """Have a browser ask for an explanation."""
     asked = widget.choices["asked"] | change
     widget._handle_msg({"content": {"data": {"method": "custom", "content": asked}}})
-
-
-def wait_for(condition):
-    until = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < until, "nothing came of it"
-        time.sleep(0.01)
 
 
 def interactive(model, rows, shell=None, **options):
@@ -162,7 +156,7 @@ def test_the_model_and_the_random_state_stay_as_they_are(rows):
     for method in widget.choices["methods"]:
         if method["against"]:
             ask(widget, method=method["name"], against=method["against"][0])
-            wait_for(lambda: widget.progress["state"] in ("idle", "failed") and widget._work._thread is None)
+            until(lambda: widget.progress["state"] in ("idle", "failed") and widget._work._thread is None)
     assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -173,7 +167,7 @@ def test_the_model_and_the_random_state_stay_as_they_are(rows):
 def test_what_a_browser_asks_for_is_computed_and_shown(rows):
     widget = interactive(Slow(), rows)
     ask(widget, sample=4, method="exact", against=ZEROS, target="output 1")
-    wait_for(lambda: widget.progress["state"] == "idle" and widget.result is not None)
+    until(lambda: widget.progress["state"] == "idle" and widget.result is not None)
     assert widget.explanation["message"]["target"] == "output 1"
     assert np.allclose(widget.result.data[0], rows[4])
 
@@ -187,7 +181,7 @@ def test_an_error_is_told_in_the_widget(rows):
 
     widget = interactive(Failing(), rows)
     ask(widget)
-    wait_for(lambda: widget.progress["state"] == "failed")
+    until(lambda: widget.progress["state"] == "failed")
     assert widget.progress["said"] == "ValueError: too many rows"
 
 
@@ -208,7 +202,7 @@ def test_a_computation_is_cancelled(rows):
     ask(widget, method="permutation")
     assert model.began.wait(PATIENCE_S)
     widget._handle_msg({"content": {"data": {"method": "custom", "content": {"type": "cancel"}}}})
-    wait_for(lambda: widget._work._thread is None)
+    until(lambda: widget._work._thread is None)
     assert widget.progress["said"] == "Cancelled." or "interrupted" in " ".join(widget.result.notes)
 
 
@@ -225,7 +219,7 @@ def test_what_is_asked_while_a_cell_runs_is_computed_after_it(rows, shell):
     time.sleep(0.1)
     assert not model.began.is_set()
     shell.events.trigger("post_run_cell")
-    wait_for(lambda: widget.progress["state"] == "idle")
+    until(lambda: widget.progress["state"] == "idle")
     assert widget.result is not None
 
 
@@ -250,7 +244,7 @@ def test_of_several_wishes_the_newest_is_granted(shell):
     for number in range(3):
         work.submit(lambda _stop, number=number: done.append(number))
     shell.events.trigger("post_run_cell")
-    wait_for(lambda: work._thread is None)
+    until(lambda: work._thread is None)
     assert done == [2]
 
 
@@ -260,13 +254,13 @@ def test_what_is_asked_while_a_cell_waits_for_the_last_work_does_not_overtake_it
     work.submit(lambda _stop: goes_on.wait(PATIENCE_S))
     cell = threading.Thread(target=shell.events.trigger, args=["pre_run_cell"])
     cell.start()
-    wait_for(lambda: work.cell_runs)
+    until(lambda: work.cell_runs)
     work.submit(lambda _stop: done.append("asked"))
     goes_on.set()
     cell.join(PATIENCE_S)
     assert done == []
     shell.events.trigger("post_run_cell")
-    wait_for(lambda: done == ["asked"])
+    until(lambda: done == ["asked"])
 
 
 def test_a_stop_ends_the_next_forward():

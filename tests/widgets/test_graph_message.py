@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from controlled import until
 from synthetic import SyntheticRecording
 from torch import nn
 
@@ -82,4 +83,4 @@ def test_the_widget_brings_it_and_follows_a_new_one(tmp_path):
         model(torch.ones(1, 2)).sum().backward()
         optimizer.step()
         session.flush()
-        assert widget.graph["message"]["complete"]
+        until(lambda: widget.graph["message"]["complete"])

@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from controlled import until
 from synthetic import SyntheticRecording
 
 from deepseek.widgets.charts_message import bokeh_js
@@ -42,14 +43,6 @@ def tell(recording, steps):
     recording.sent = time.monotonic()
     recording.advance(steps)
     recording.flush()
-
-
-def until(fits, seconds=10):
-    """Wait until it fits."""
-    deadline = time.monotonic() + seconds
-    while not fits():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.01)
 
 
 def step(widget):
