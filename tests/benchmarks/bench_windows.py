@@ -32,8 +32,8 @@ CHUNK = 5
 """Steps of one turn."""
 
 MODELS = {
-    "gpt_6x256_8x128_tokens": (gpt, 45, None),
-    "resnet18_32x3x32x32": (resnet, 30, None),
+    "gpt_6x256_8x128_tokens": (gpt, 40, None),
+    "resnet18_32x3x32x32": (resnet, 20, None),
     "lstm_2x128_64x32": (lstm, 200, 1),
     "mlp_20x64": (mlp, 600, 1),
 }
