@@ -32,10 +32,10 @@ CHUNK = 5
 """Steps of one turn."""
 
 MODELS = {
-    "gpt_6x256_8x128_tokens": (gpt, 40, None),
-    "resnet18_32x3x32x32": (resnet, 20, None),
-    "lstm_2x128_64x32": (lstm, 200, 1),
-    "mlp_20x64": (mlp, 600, 1),
+    "gpt_6x256_8x128_tokens": (gpt, 30, None),
+    "resnet18_32x3x32x32": (resnet, 24, None),
+    "lstm_2x128_64x32": (lstm, 160, 1),
+    "mlp_20x64": (mlp, 500, 1),
 }
 """Model, turns of each contestant and threads, None for all. On two, the
 small models wait for each other's threads so often that windows of bare steps differ by a third."""
