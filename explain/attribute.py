@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from deepseek.errors import DeepseekError
 from deepseek.explain.attribution import Arrays, Attribution
 from deepseek.explain.by_captum import MOST_STEPS, SMALL_GAP, Captum, Method, module
-from deepseek.explain.call import Call, Inputs, evaluating
+from deepseek.explain.call import Call, Inputs
 from deepseek.explain.shapley.game import checked_background
 from deepseek.explain.shapley.players import Players
 from deepseek.explain.target import Chooser, Target
+from deepseek.kernels.evaluating import evaluating
 
 
 def attribute(

@@ -1,8 +1,8 @@
 """A model and what it is called with, so that it can be called again with other tensors in their place."""
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -171,15 +171,3 @@ def _rows(arguments: Mapping[str, Any]) -> int:
                 raise DeepseekError("`inputs` must hold at least one row, not none.")
             return len(value)
     raise DeepseekError("`inputs` must hold at least one tensor with a row for each sample.")
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Have a model in evaluation mode for a while; each of its modules is then as it was before."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -13,7 +13,7 @@ from torch import nn
 from deepseek.errors import DeepseekError
 from deepseek.explain.attribution import Arrays, Attribution
 from deepseek.explain.by_deeplift import NoRuleError, by_deeplift
-from deepseek.explain.call import Call, Inputs, evaluating
+from deepseek.explain.call import Call, Inputs
 from deepseek.explain.cross_check import beside
 from deepseek.explain.expected_gradients import ExpectedGradients
 from deepseek.explain.shapley.exact import MOST_PLAYERS, Exact
@@ -22,6 +22,7 @@ from deepseek.explain.shapley.kernel import Kernel
 from deepseek.explain.shapley.permutation import Permutation
 from deepseek.explain.shapley.players import Groups, Players
 from deepseek.explain.target import Chooser, Target
+from deepseek.kernels.evaluating import evaluating
 
 Method = Literal["auto", "exact", "kernel", "permutation", "expected_gradients", "deeplift"]
 

@@ -16,7 +16,7 @@ from deepseek.explain.attention.eager import Eager, SoftmaxTracker
 from deepseek.explain.attention.multihead import MultiHead
 from deepseek.explain.attention.naming import Names
 from deepseek.explain.attention.scaled import Scaled
-from deepseek.explain.call import evaluating
+from deepseek.kernels.evaluating import evaluating
 from deepseek.text import printable
 
 

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from deepseek.explain.call import Call, evaluating
+from deepseek.explain.call import Call
 from deepseek.explain.deeplift.program import Program, Tensors
 from deepseek.explain.deeplift.recorder import NotTraceableError
 from deepseek.explain.deeplift.tracing import ROWS, trace
 from deepseek.explain.deeplift.work import DeepLift, Work
 from deepseek.explain.shapley.game import checked_background
 from deepseek.explain.target import Chooser
+from deepseek.kernels.evaluating import evaluating
 
 MEMORY_BYTES = 2**27
 """Limit on the memory for pairs of rows by default."""

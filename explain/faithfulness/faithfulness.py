@@ -10,7 +10,7 @@ from torch import nn
 
 from deepseek.errors import DeepseekError
 from deepseek.explain.attribution import Attribution
-from deepseek.explain.call import Call, Inputs, evaluating
+from deepseek.explain.call import Call, Inputs
 from deepseek.explain.explaining import Explain
 from deepseek.explain.faithfulness.curves import OfCurves, curves, measured, outputs
 from deepseek.explain.faithfulness.infidelity import infidelity
@@ -20,6 +20,7 @@ from deepseek.explain.faithfulness.values import by_player, towards_the_output
 from deepseek.explain.shapley.game import Game, checked_background
 from deepseek.explain.shapley.players import Groups, Players
 from deepseek.explain.target import Chooser, Target
+from deepseek.kernels.evaluating import evaluating
 
 
 def faithfulness(

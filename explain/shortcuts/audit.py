@@ -7,7 +7,7 @@ import numpy as np
 from torch import nn
 
 from deepseek.errors import DeepseekError
-from deepseek.explain.call import Call, evaluating
+from deepseek.explain.call import Call
 from deepseek.explain.shortcuts.baseline import linear_alone
 from deepseek.explain.shortcuts.classifier import Classifier, Shuffled, probabilities
 from deepseek.explain.shortcuts.dataset import Sample, sample
@@ -16,6 +16,7 @@ from deepseek.explain.shortcuts.exchange import Exchange, donors, exchange
 from deepseek.explain.shortcuts.mass import Mass, masses
 from deepseek.explain.shortcuts.regions import Region, Regions, checked_regions, features_frac
 from deepseek.explain.shortcuts.report import SUSPECTED, RegionReport, ShortcutReport
+from deepseek.kernels.evaluating import evaluating
 
 FEWEST_ROWS = 20
 

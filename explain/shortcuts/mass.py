@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from deepseek.explain.call import Call, Inputs, evaluating
+from deepseek.explain.call import Call, Inputs
 from deepseek.explain.expected_gradients import ExpectedGradients
 from deepseek.explain.shapley.game import Game
 from deepseek.explain.shapley.players import Players
@@ -15,6 +15,7 @@ from deepseek.explain.shortcuts.classifier import Classifier, probabilities
 from deepseek.explain.shortcuts.estimates import Estimate, Numbers, mean
 from deepseek.explain.shortcuts.regions import Region
 from deepseek.explain.target import Chooser
+from deepseek.kernels.evaluating import evaluating
 
 ROWS, BACKGROUND = 24, 12
 """Rows that are explained, and other rows that absent features are taken from."""

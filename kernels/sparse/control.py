@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from deepseek.errors import DeepseekError
+from deepseek.kernels.evaluating import evaluating
 from deepseek.kernels.sparse.gate import GateDecision, SparseGate
 
 
@@ -50,19 +51,6 @@ def forced_share(model: nn.Module, share: float) -> Iterator[None]:
             gate.forced = forced
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Have a model in evaluation for a while, without gradients; every module returns to the mode it was in."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module in training:
-            module.training = True
-
-
 def call(model: nn.Module, inputs: Any) -> Any:
     """Call a model with a tensor, a tuple (positional) or a mapping (keyword arguments)."""
     if isinstance(inputs, Mapping):
@@ -86,7 +74,7 @@ def gate_decisions(model: nn.Module, inputs: Any) -> dict[str, GateDecision]:
     gates = gates_of(model)
     for gate in gates.values():
         gate.last = None
-    with evaluating(model):
+    with evaluating(model), torch.no_grad():
         call(model, inputs)
     return {name: gate.last for name, gate in gates.items() if gate.last is not None}
 

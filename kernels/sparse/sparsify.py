@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from deepseek.errors import DeepseekError
+from deepseek.kernels.evaluating import evaluating
 from deepseek.kernels.sparse.arranging import group_units, order_channels
-from deepseek.kernels.sparse.control import evaluating
 from deepseek.kernels.sparse.conv import SparseConv2d
 from deepseek.kernels.sparse.feed_forward import ACTIVATIONS, SparseFeedForward
 from deepseek.kernels.sparse.resnet import GatedResidual
@@ -39,7 +39,7 @@ def sparsify(model: nn.Module, *, blocks: int = 8, conv_blocks: int = 4, thresho
     """
     converted = copy.deepcopy(model)
     found = False
-    with evaluating(converted):
+    with evaluating(converted), torch.no_grad():
         for name, module in list(converted.named_modules()):
             if not _is_part(converted, module):
                 continue  # of a module that has been replaced

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from deepseek.errors import DeepseekError
-from deepseek.explain.call import Call, evaluating
+from deepseek.explain.call import Call
 from deepseek.explain.output import main_output
 from deepseek.explain.target import Chooser
+from deepseek.kernels.evaluating import evaluating
 
 
 class Two(nn.Module):

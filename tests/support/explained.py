@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepseek.explain.call import Call, evaluating
+from deepseek.explain.call import Call
 from deepseek.explain.deeplift import DeepLift, deeplift
 from deepseek.explain.target import Chooser
+from deepseek.kernels.evaluating import evaluating
 
 WIDTH, HIDDEN, CLASSES = 6, 16, 3
 
