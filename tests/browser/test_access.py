@@ -1,8 +1,7 @@
 """Everybody can use the views: no violation of the rules of axe-core, all by keyboard, each chart with a table."""
 
-from pathlib import Path
-
 import pytest
+from accessible import violations
 from lab_pages import (
     PREPARE,
     begin_training,
@@ -19,14 +18,6 @@ from deepseek.widgets.report import write_report
 pytestmark = pytest.mark.browser
 
 FILE = "access.ipynb"
-
-AXE = Path(__file__).parents[2] / "widgets" / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
-
-CHECK = """async ([root]) => {
-  const { violations } = await axe.run(root, { resultTypes: ['violations'] });
-  return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html, any }) =>
-    `${html.slice(0, 160)} ${any.map(({ message }) => message).join(' ')}`).join(' | ')}`);
-}"""
 
 FOCUSABLE = "button:not(:disabled), select:not(:disabled), input:not(:disabled), summary, a[href], [tabindex='0']"
 
@@ -59,18 +50,15 @@ def choose_tabs(root):
         yield name
 
 
-def violations(page, root):
+def violations_on_tabs(page, root):
     """What axe-core has against an element, on each of its tabs."""
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: npm ci in widgets/frontend")
-    page.evaluate(AXE.read_text(encoding="utf-8") + "\n;0")
     found = []
     for _ in choose_tabs(root):
         for details in root.locator("details:not([open]) > summary").all():
             if details.is_visible():
                 details.click()
         page.evaluate(NEXT_FRAME)
-        found += page.evaluate(CHECK, [root.element_handle()])
+        found += violations(page, root)
     return sorted(set(found))
 
 
@@ -116,7 +104,7 @@ def training(notebook):
 
 @pytest.mark.parametrize("opened", ["light", "dark"], indirect=True)
 def test_axe_has_nothing_against_the_report(opened):
-    assert violations(opened, opened.locator("body")) == []
+    assert violations_on_tabs(opened, opened.locator("body")) == []
 
 
 @pytest.mark.parametrize(
@@ -131,7 +119,7 @@ def test_axe_has_nothing_against_the_report(opened):
 def test_axe_has_nothing_against_panel_and_widget(training, host, theme):
     """Both hosts show the same views, which the report has in both themes."""
     set_theme(training.page, theme)
-    assert violations(training.page, getattr(training, host)) == []
+    assert violations_on_tabs(training.page, getattr(training, host)) == []
     set_theme(training.page, "Light")
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from accessible import violations
+from looking import Looking
 from payloads import SAMPLE
 from sklearn.datasets import load_digits, load_iris
 from synthetic import SyntheticRecording
@@ -37,18 +38,6 @@ def digits():
         explain.shap(model, pictures[:2], pictures[50:55], groups=quarters, target=0, progress=False),
         explain.attribute(model, pictures[:2], target=0),
     )
-
-
-class Looking(nn.Module):
-    def __init__(self, layers=2, heads=3, width=12):
-        super().__init__()
-        torch.manual_seed(0)
-        self.layers = nn.ModuleList(nn.MultiheadAttention(width, heads, batch_first=True) for _ in range(layers))
-
-    def forward(self, x):
-        for layer in self.layers:
-            x = x + layer(4 * x, x, x)[0]
-        return x.mean((1, 2))
 
 
 TEXTS = [["the", "cat", "sat", "on", "it"], ["a", "dog", "ran", "to", "me"]]

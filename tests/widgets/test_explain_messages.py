@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from looking import Looking
 from payloads import SAMPLE
 from sklearn.datasets import load_breast_cancer, load_digits
 from torch import nn
@@ -134,20 +135,6 @@ def test_what_is_too_much_is_left_out_and_said(table, monkeypatch):
     monkeypatch.setattr("deepseek.widgets.explaining.attribution_message.LIMIT_BYTES", 200)
     with pytest.raises(DeepseekError, match="join them by `groups`"):
         explanation_message(table)
-
-
-class Looking(nn.Module):
-    """Layers of attention, one after the other."""
-
-    def __init__(self, layers=2, heads=3, width=12):
-        super().__init__()
-        torch.manual_seed(0)
-        self.layers = nn.ModuleList(nn.MultiheadAttention(width, heads, batch_first=True) for _ in range(layers))
-
-    def forward(self, x):
-        for layer in self.layers:
-            x = x + layer(4 * x, x, x)[0]
-        return x.mean((1, 2))
 
 
 def looking(rows=2, tokens=5, **options):

@@ -1,7 +1,6 @@
 """``%deepseek_explain``, in a real IPython shell."""
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 
 import deepseek
 
@@ -14,19 +13,6 @@ rows = torch.tensor(load_iris().data).float()
 net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
 number = 3
 """
-
-
-@pytest.fixture
-def shell(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    shell = InteractiveShell()
-    shell.colors = "nocolor"
-    shell.run_line_magic("load_ext", "deepseek")
-    shell.run_cell(SETUP).raise_error()
-    yield shell
-    shell.run_line_magic("unload_ext", "deepseek")
-    shell.history_manager.end_session()
 
 
 def refusal(shell, line, capsys):

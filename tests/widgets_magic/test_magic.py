@@ -1,6 +1,6 @@
 """The magics, in a real IPython shell."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,19 +24,6 @@ def train(steps=2):
 
 Capture = pytest.CaptureFixture[str]
 Run = Callable[[str], ExecutionResult]
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    shell = InteractiveShell()
-    shell.colors = "nocolor"
-    shell.run_line_magic("load_ext", "deepseek")
-    shell.run_cell(SETUP).raise_error()
-    yield shell
-    shell.run_line_magic("unload_ext", "deepseek")
-    shell.history_manager.end_session()
 
 
 @pytest.fixture
