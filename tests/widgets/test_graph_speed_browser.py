@@ -1,5 +1,7 @@
 """A graph of very many modules in a real Chromium."""
 
+from statistics import median
+
 import pytest
 import torch
 from graph_page import IDS, STAGE, Block
@@ -46,7 +48,7 @@ DRAWN = """async selector => {
 
 
 def test_fifteen_hundred_modules_are_there_at_once(open_page, tmp_path):
-    """Measured on a quiet machine: 150 ms, and 15 to 40 ms; the best of twelve, because others use the cores too."""
+    """Measured on a quiet machine: 115 to 180 ms, and medians of 37 to 53 ms; others use the cores too in other runs."""
     model = Large()
     assert len(list(model.modules())) >= 1500
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -61,7 +63,8 @@ def test_fifteen_hundred_modules_are_there_at_once(open_page, tmp_path):
     assert int(page.get_attribute(STAGE, "data-boxes")) > 125
     toggle = "[data-site='blocks.1'] [data-testid=graph-toggle]"
     times = [page.evaluate(DRAWN, toggle) for _ in range(12)]
-    print(f"first paint {first:.0f} ms, to expand or collapse {min(times):.0f} to {max(times):.0f} ms")
+    spread = f"{min(times):.0f} to {max(times):.0f}, median {median(times):.0f}"
+    print(f"first paint {first:.0f} ms, to expand or collapse {spread} ms")
     assert first < 1000
     assert min(times) < 150
     assert page.locator("[data-testid=graph-box]").count() < 100
