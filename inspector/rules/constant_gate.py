@@ -19,9 +19,14 @@ def constant_gate(window: Window) -> Iterable[Finding]:
     A gate is constant when each of its blocks was open for every sample of the window, or closed for every one.
     """
     for counts in window.newest.units:
-        always, never = counts.active == counts.samples, counts.active == 0
-        if window.sites[counts.site].type == GATE and counts.samples >= FEWEST_SAMPLES and (always | never).all():
-            yield _finding(window, counts, int(np.count_nonzero(never)))
+        if window.sites[counts.site].type == GATE and is_constant(counts):
+            yield _finding(window, counts, int(np.count_nonzero(counts.active == 0)))
+
+
+def is_constant(counts: UnitCounts) -> bool:
+    """Whether a gate opened the same blocks for every sample of a window that is long enough to tell."""
+    same = (counts.active == counts.samples) | (counts.active == 0)
+    return counts.samples >= FEWEST_SAMPLES and bool(same.all())
 
 
 def _finding(window: Window, counts: UnitCounts, closed: int) -> Finding:

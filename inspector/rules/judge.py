@@ -47,6 +47,7 @@ class Judge:
 
     def __call__(self, record: StepRecord) -> list[Finding]:
         """Return what is new at this step."""
+        self._window.learn(record)
         if not record.observed and not has_nonfinite_signal(record):
             return []
         self._window.add(record)

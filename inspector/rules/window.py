@@ -38,10 +38,13 @@ class Window:
         """The step that the window ends with."""
         return self.records[-1]
 
-    def add(self, record: StepRecord) -> None:
-        """Move the window's end to ``record``."""
+    def learn(self, record: StepRecord) -> None:
+        """Take in what sites and layouts a step brought; also one that was not observed may bring those of lost ones."""
         self.sites += record.sites
         self.layouts += record.layouts
+
+    def add(self, record: StepRecord) -> None:
+        """Move the window's end to ``record``, whose sites and layouts are known."""
         self.records.append(record)
         self._columns.clear()
         for kind, frame in record.frames.items():

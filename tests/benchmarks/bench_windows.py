@@ -6,8 +6,8 @@ bare contestant is the control: its ratios show what is noise, and as independen
 taken out of the 95th percentile (the raw one is reported as well).
 
 Attached without watching is compared with no session at all; watching with attached, because a session must live on to
-keep its account of steps. The CPU time of the session's worker, which may fall into another contestant's turn, is added
-to the session's own; it wakes as many times a step as it would if nobody else trained.
+keep its account of steps. The session's worker is woken in the session's own turns only, as often by the time watched as
+it wakes by itself. The step after each change of state, in which hooks come and go, is left out.
 """
 
 import os
@@ -28,16 +28,13 @@ from deepseek.inspector import worker
 
 WINDOW = 50
 
-CHUNK = 5
-"""Steps of one turn."""
-
 MODELS = {
-    "gpt_6x256_8x128_tokens": (gpt, 30, None),
-    "resnet18_32x3x32x32": (resnet, 24, None),
-    "lstm_2x128_64x32": (lstm, 160, 1),
-    "mlp_20x64": (mlp, 500, 1),
+    "gpt_6x256_8x128_tokens": (gpt, 5, 30, None),
+    "resnet18_32x3x32x32": (resnet, 5, 24, None),
+    "lstm_2x128_64x32": (lstm, 5, 160, 1),
+    "mlp_20x64": (mlp, 5, 500, 1),
 }
-"""Model, turns of each contestant and threads, None for all. On two, the
+"""Model, steps of a turn, turns of each contestant, and threads, None for all. On two, the
 small models wait for each other's threads so often that windows of bare steps differ by a third."""
 
 SETTLING_S = 0.1
@@ -57,38 +54,42 @@ def run() -> dict[str, Any]:
     return {name: _measure(*arguments) for name, arguments in MODELS.items()}
 
 
-def _measure(make: Callable[[], Any], turns: int, threads: int | None) -> dict[str, Any]:
+def _measure(make: Callable[[], Any], steps: int, turns: int, threads: int | None) -> dict[str, Any]:
     torch.set_num_threads(threads or os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as folder:
-        copy = _Copy(make, Path(folder))
+        copy = _Copy(make, steps, Path(folder))
         attached = copy.attached_in_turns(min(turns, ATTACHED_TURNS))
         watched = copy.watched_in_turns(turns)
-    step_ms = median(attached[BARE]) / CHUNK * 1e3
-    result = _compared(watched, CONTROL, WATCHING) | _compared(attached, ATTACHED_CONTROL, ATTACHED)
+    step_ms = median(attached[BARE]) / steps * 1e3
+    width = WINDOW // steps
+    result = _compared(watched, CONTROL, WATCHING, width) | _compared(attached, ATTACHED_CONTROL, ATTACHED, width)
     return {"bare_step_ms": round(step_ms, 3), "threads": torch.get_num_threads()} | result
 
 
 class _Copy(Copy):
     """A model that a session may watch."""
 
-    def __init__(self, make: Callable[[], Any], folder: Path) -> None:
+    def __init__(self, make: Callable[[], Any], steps: int, folder: Path) -> None:
         super().__init__(make)
+        self._steps = steps
         self._folder = folder
 
     def watched_in_turns(self, turns: int) -> Times:
         """Seconds of every turn, with one session that watches in its own turns only."""
-        pace, worker.PACE_S = worker.PACE_S, worker.PACE_S * 3
+        pace, worker.PACE_S = worker.PACE_S, 3600.0
         try:
             with self._session() as session:
-                used_ns = [session._worker.cpu_ns]
+                watched_s = [0.0]
 
                 def turn(watching: bool) -> float:
                     session.watching = watching
+                    self.step()
+                    if watching and watched_s[0] > pace:
+                        watched_s[0] = 0.0
+                        session._worker._hurry.set()
                     elapsed = self._chunk()
-                    if not watching:
-                        return elapsed
-                    before, used_ns[0] = used_ns[0], session._worker.cpu_ns
-                    return elapsed + (used_ns[0] - before) / 1e9
+                    watched_s[0] += elapsed * watching
+                    return elapsed
 
                 states = {BARE: False, CONTROL: False, WATCHING: True}
                 return take_turns({name: partial(turn, watching) for name, watching in states.items()}, turns)
@@ -116,23 +117,22 @@ class _Copy(Copy):
 
     def _chunk(self) -> float:
         started = time.perf_counter()
-        for _ in range(CHUNK):
+        for _ in range(self._steps):
             self.step()
         return time.perf_counter() - started
 
 
-def _compared(times: Times, control: str, contestant: str) -> dict[str, Any]:
-    noise = _ratios(times, control)
-    return {name: _statistics(_ratios(times, name), noise) for name in (control, contestant)}
+def _compared(times: Times, control: str, contestant: str, width: int) -> dict[str, Any]:
+    noise = _ratios(times, control, width)
+    return {name: _statistics(_ratios(times, name, width), noise) for name in (control, contestant)}
 
 
-def _ratios(times: Times, name: str) -> list[float]:
-    return [a / b for a, b in zip(_windows(times[name]), _windows(times[BARE]), strict=True)]
+def _ratios(times: Times, name: str, width: int) -> list[float]:
+    return [a / b for a, b in zip(_windows(times[name], width), _windows(times[BARE], width), strict=True)]
 
 
-def _windows(times: list[float]) -> list[float]:
-    """Duration of every 50 steps in a row; the first ones, in which everything is cold, are left out."""
-    width = WINDOW // CHUNK
+def _windows(times: list[float], width: int) -> list[float]:
+    """Duration of every ``width`` turns in a row; the first ones, in which everything is cold, are left out."""
     return [sum(times[start : start + width]) for start in range(width, len(times) - width + 1)]
 
 

@@ -49,6 +49,21 @@ def test_a_full_queue_drops_the_oldest_steps_and_keeps_every_site(path, monkeypa
     assert len(run.frame("activation")) == 9 * (22 - run.status.dropped)
 
 
+def test_findings_survive_the_loss_of_the_step_that_named_the_sites(path, monkeypatch, caplog):
+    monkeypatch.setattr(worker, "QUEUE_STEPS", 3)
+    release = threading.Event()
+    model, optimizer = make("mlp")
+    with inspect(model, optimizer, every=4, run=path) as session:
+        take = session._worker._take
+        monkeypatch.setattr(session._worker, "_take", lambda: take() if release.is_set() else iter(()))
+        train(model, optimizer, CASES["mlp"][1], 6, session)
+        release.set()
+        session.flush()
+        kept = [(record.step, record.observed, bool(record.sites)) for record in session.records()]
+    assert kept == [(3, False, True), (4, True, False), (5, False, False)]
+    assert not any("judging" in message for message in caplog.messages)
+
+
 def test_training_goes_on_when_the_run_file_breaks(path, monkeypatch, caplog):
     def full(self, records):
         raise RunFileError("database or disk is full")
