@@ -4,7 +4,6 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any, Self
 
 import torch
@@ -12,14 +11,13 @@ from torch import nn
 from torch._C import _current_autograd_node as current_autograd_node
 from torch.amp.grad_scaler import GradScaler
 
-from deepseek.errors import DeepseekError
-from deepseek.kernels.precision.evidence import Evidence
-from deepseek.kernels.precision.exponents import HALVES
-from deepseek.kernels.precision.forwards import LayerForward, ModelForward, device_type_of
+from deepseek.kernels.precision.arguments import check, checked_policy
+from deepseek.kernels.precision.deciding import Decider
+from deepseek.kernels.precision.forwards import LayerForward, ModelForward
 from deepseek.kernels.precision.layers import layers_of
+from deepseek.kernels.precision.loss_scale import LossScale
 from deepseek.kernels.precision.plan import Plan
-from deepseek.kernels.precision.policies import POLICIES, Policy, Situation
-from deepseek.kernels.precision.speed import half_speedup
+from deepseek.kernels.precision.policies import Policy
 from deepseek.kernels.precision.survey import Survey
 from deepseek.text import printable
 
@@ -89,20 +87,16 @@ class AdaptivePrecision:
         scaler: GradScaler | None = None,
         emulate: bool = False,
     ) -> None:
-        _check(model, optimizer, tau, every_epochs)
-        self._policy, self._dtype = _choice(policy, dtype)
-        self._tau = tau
-        self._quantile: float | None = None
+        check(model, optimizer, tau, every_epochs)
+        self._scale = LossScale(scaler)
+        self._decider = Decider(model, checked_policy(policy, dtype), dtype, tau, self._scale, emulated=emulate)
         self._every_epochs = every_epochs
-        self._scaler = scaler if scaler is not None and scaler.is_enabled() else None
         self._emulated = emulate
-        self._evidence: list[Evidence] = []
         self._due = True
         self._forwards = 0
         self._survey: Survey | None = None
         self._eager = ExitStack()
         self._autocast = torch.float32
-        self._wanted_scale: float | None = None
         self.epoch = 0
         self._layers = [LayerForward(name, layer, emulated=emulate) for name, layer in layers_of(model).items()]
         self._model = ModelForward(model, self._begin)
@@ -134,10 +128,8 @@ class AdaptivePrecision:
         Raises:
             DeepseekError: Nothing was measured yet, or there is no such policy or type.
         """
-        chosen, dtype = _choice(policy, self._dtype if dtype is None else dtype)
-        if not self._evidence:
-            raise DeepseekError("Nothing was measured yet: a preview needs one training step.")
-        return chosen(self._evidence, self._situation(dtype))
+        dtype = self._decider.dtype if dtype is None else dtype
+        return self._decider.preview(checked_policy(policy, dtype), dtype, self.epoch)
 
     def close(self) -> None:
         """Give the modules their own ``forward`` back; the model computes in float32 again."""
@@ -151,10 +143,7 @@ class AdaptivePrecision:
         """Called when a forward of the model begins."""
         if not torch.is_grad_enabled() or current_autograd_node() is not None:
             return
-        if self._wanted_scale is not None and self._scaler is not None:
-            # Between two steps, where the scaler has no gradients on its books.
-            self._scaler.update(self._wanted_scale)
-            self._wanted_scale = None
+        self._scale.settle()
         self._forwards += 1
         if self._due or (self._forwards % _PATIENCE == 0 and self._has_overflown()):
             self._due = False
@@ -169,7 +158,7 @@ class AdaptivePrecision:
     def _has_overflown(self) -> bool:
         """Whether the scaler had to go below the scale at which nothing overflowed: something has grown since."""
         return (
-            self.plan is not None and self._survey is None and self._loss_scale() < self.plan.loss_scale / _BACKED_OFF
+            self.plan is not None and self._survey is None and self._scale.read() < self.plan.loss_scale / _BACKED_OFF
         )
 
     def _before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
@@ -180,8 +169,8 @@ class AdaptivePrecision:
         try:
             # Some fused optimizers unscale gradients themselves.
             still_scaled = getattr(optimizer, "grad_scale", None) is not None
-            self._evidence = survey.finish(self._loss_scale() if still_scaled else 1.0)
-            self._apply(self._decide())
+            evidence = survey.finish(self._scale.read() if still_scaled else 1.0)
+            self._apply(self._decider.decide(evidence, self.epoch))
         except Exception as error:  # noqa: BLE001 - whatever fails inside us must not reach training
             log.warning(
                 "deepseek: deciding on precision failed (%s: %s); it stays as it was. Your training goes on.",
@@ -190,50 +179,12 @@ class AdaptivePrecision:
             )
         self._end_survey()
 
-    def _decide(self) -> Plan:
-        situation = self._situation(self._dtype)
-        plan = self._possible(self._policy(self._evidence, situation))
-        if self._quantile is None:
-            norms = [layer.gradient_norm for layer in self._evidence]
-            self._quantile = sum(norm < self._tau for norm in norms) / len(norms)
-        if situation.speedup is not None and situation.speedup <= 1 and not self.plans:
-            log.warning(
-                "deepseek: %s is %.3g times slower than float32 on this device. AdaptivePrecision(..., emulate=True) "
-                "shows what it would do to the numbers; PackedActivations saves memory here.",
-                plan.half,
-                1 / situation.speedup,
-            )
-        return plan
-
-    def _possible(self, plan: Plan) -> Plan:
-        """Leave recurrent layers on processors in float32: torch cannot compute all of them in half precision there."""
-        if self._emulated or device_type_of(self._model.module) != "cpu":
-            return plan
-        recurrent = {layer.name for layer in self._layers if isinstance(layer.module, nn.RNNBase)}
-        reason = "torch has no half-precision recurrent layers on processors"
-        decisions = [
-            replace(decision, dtype="float32", reason=reason) if decision.layer in recurrent else decision
-            for decision in plan.decisions
-        ]
-        return replace(plan, decisions=tuple(decisions))
-
-    def _situation(self, dtype: torch.dtype) -> Situation:
-        return Situation(
-            epoch=self.epoch,
-            half=dtype,
-            loss_scale=self._loss_scale(),
-            scalable=self._scaler is not None,
-            speedup=None if self._emulated else half_speedup(device_type_of(self._model.module), dtype),
-            tau=self._tau,
-            quantile=self._quantile,
-        )
-
     def _apply(self, plan: Plan) -> None:
         dtypes = {decision.layer: getattr(torch, decision.dtype) for decision in plan.decisions}
         for layer, dtype in [(layer, dtypes[layer.name]) for layer in self._layers]:  # all of them, or none
             layer.dtype = dtype
         self._autocast = torch.float32 if self._emulated or not plan.half_frac else getattr(torch, plan.half)
-        self._wanted_scale = plan.loss_scale if plan.loss_scale != self._loss_scale() else None
+        self._scale.want(plan.loss_scale)
         self.plans.append(plan)
 
     def _end_survey(self) -> None:
@@ -245,41 +196,8 @@ class AdaptivePrecision:
         self._model.dtype = self._autocast
         self._eager.close()
 
-    def _loss_scale(self) -> float:
-        return 1.0 if self._scaler is None else float(self._scaler.get_scale())
-
 
 def plans_of(model: nn.Module) -> Sequence[Plan]:
     """Return the decisions on the precision of a model's layers so far; none without an ``AdaptivePrecision``."""
     forward = vars(model).get("forward")
     return forward.plans if isinstance(forward, ModelForward) else ()
-
-
-def _choice(policy: str | Policy, dtype: torch.dtype) -> tuple[Policy, torch.dtype]:
-    if dtype not in HALVES:
-        raise DeepseekError(f"`dtype` must be torch.float16 or torch.bfloat16, not {dtype!r}.")
-    if callable(policy):
-        return policy, dtype
-    if policy not in POLICIES:
-        raise DeepseekError(f"There is no policy {policy!r}. Known are: {', '.join(POLICIES)}.")
-    return POLICIES[policy], dtype
-
-
-def _check(model: Any, optimizer: Any, tau: Any, every_epochs: Any) -> None:
-    if not isinstance(model, nn.Module):
-        raise DeepseekError(f"`model` must be a torch.nn.Module, not {type(model).__name__}.")
-    if getattr(model, "_compiled_call_impl", None) is not None or type(model).__name__ == "OptimizedModule":
-        raise DeepseekError(
-            "The whole model is compiled; its layers cannot be measured then. Compile the modules within it instead, "
-            "such as `model.encoder.compile()`."
-        )
-    if isinstance(vars(model).get("forward"), ModelForward):
-        raise DeepseekError(
-            "The precision of this model is controlled already: close the other AdaptivePrecision first."
-        )
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise DeepseekError(f"`optimizer` must be a torch.optim.Optimizer, not {type(optimizer).__name__}.")
-    if not isinstance(tau, (int, float)) or not tau > 0:
-        raise DeepseekError(f"`tau` must be a gradient norm above 0, not {tau!r}.")
-    if not isinstance(every_epochs, int) or every_epochs < 1:
-        raise DeepseekError(f"`every_epochs` must be a whole number of epochs from 1, not {every_epochs!r}.")
