@@ -4,6 +4,7 @@ from deepseek.kernels.sparse.calibrate import calibrate_gates
 from deepseek.kernels.sparse.control import active_frac, forced_share, gate_decisions, gates_of
 from deepseek.kernels.sparse.conv import SparseConv2d
 from deepseek.kernels.sparse.executor import EXECUTORS, Executor
+from deepseek.kernels.sparse.export import extract_width
 from deepseek.kernels.sparse.feed_forward import SparseFeedForward
 from deepseek.kernels.sparse.fit import GateFit, fit_gates
 from deepseek.kernels.sparse.gate import GateDecision, SparseGate
@@ -22,6 +23,7 @@ __all__ = [
     "calibrate_gates",
     "dsa_resnet18",
     "dsa_resnet50",
+    "extract_width",
     "fit_gates",
     "forced_share",
     "gate_decisions",

@@ -93,3 +93,13 @@ def active_frac(model: nn.Module, inputs: Any) -> Tensor:
     if not decisions:
         raise DeepseekError(f"No gate of {type(model).__name__} was used by its forward.")
     return torch.stack([decision.active_frac for decision in decisions]).mean(0)
+
+
+def set_threshold(model: nn.Module, threshold: float) -> None:
+    """Give all gates of a model the same threshold.
+
+    Raises:
+        DeepseekError: There is no gate.
+    """
+    for gate in gates_of(model).values():
+        gate.threshold = torch.full_like(gate.threshold, threshold)  # decisions of before keep theirs
