@@ -1,4 +1,5 @@
 // The look of a box that changes with the step, the metric and what the user chose.
+import { setAttribute } from "../dom";
 import { formatNumber } from "../format";
 import type { Reading } from "../graph_reading";
 import type { Box } from "../graph_tree";
@@ -20,13 +21,11 @@ export function paintBox(part: SVGGElement, box: Box, reading: Reading, { open, 
   const { own, all } = reading.layersOf(box);
   const chosen = layer !== null && (open ? own === layer : all.has(layer));
   const marked = reading.hasFinding(box);
-  Object.assign(part.dataset, {
-    tone,
-    chosen: String(chosen),
-    finding: String(marked && !open),
-    value: value === null ? "" : formatNumber(value),
-    match,
-  });
-  part.style.setProperty("--ds-fill", fill === "" ? null : fill);
-  part.setAttribute("aria-label", boxLabel(box, reading.valueText(box), marked));
+  setAttribute(part, "data-tone", tone);
+  setAttribute(part, "data-chosen", String(chosen));
+  setAttribute(part, "data-finding", String(marked && !open));
+  setAttribute(part, "data-value", value === null ? "" : formatNumber(value));
+  setAttribute(part, "data-match", match);
+  setAttribute(part, "aria-label", boxLabel(box, reading.valueText(box), marked));
+  if (part.style.getPropertyValue("--ds-fill") !== fill) part.style.setProperty("--ds-fill", fill === "" ? null : fill);
 }

@@ -42,7 +42,7 @@ export function measure(root: HTMLElement): (text: string, size: number) => numb
   };
 }
 
-export function drawBox(box: Box, { x, y, width, height }: Rectangle, open: boolean): SVGGElement {
+export function drawBox(box: Box, { width, height }: Rectangle, open: boolean): SVGGElement {
   const [first, second] = boxTexts(box);
   const inner = box.children.length > 0;
   const round = box.node.kind === "input" || box.node.kind === "output" || box.node.kind === "function" ? 12 : 6;
@@ -54,7 +54,6 @@ export function drawBox(box: Box, { x, y, width, height }: Rectangle, open: bool
       class: "ds-box",
       role: "button",
       tabindex: -1,
-      transform: `translate(${x} ${y})`,
       "data-testid": "graph-box",
       "data-box": box.id,
       "data-kind": box.node.kind,

@@ -1,6 +1,6 @@
 // What is drawn of a graph: the boxes and links that are seen, with their places.
 import type { ModuleGraph } from "../graph";
-import { HEADER, type Layout } from "../graph_layout";
+import { HEADER, type Layout, type Point } from "../graph_layout";
 import type { Layouter } from "../graph_layouter";
 import type { Box, Tree } from "../graph_tree";
 import { type Link, toVisible } from "../graph_visible";
@@ -52,15 +52,21 @@ export function partsOf({ boxes, links, layout }: Scene, tree: Tree, expanded: R
   const part = (box: Box, index: number): Part => {
     const area = layout.places[index]!;
     const open = expanded.has(box.id);
-    return { key: boxKey(box.id), area, draw: () => drawBox(box, area, open) };
+    const { site, kind } = box.node;
+    const look = JSON.stringify([site, kind, boxTexts(box), box.children.length > 0, open, area.width, area.height]);
+    return { key: boxKey(box.id), area, look, draw: () => drawBox(box, area, open) };
   };
   const all = boxes.map(part);
   const site = (id: number) => tree.boxes[id]!.node.site;
   const lines = links.map((link, index): Part => {
-    const path = layout.paths[index]!;
+    const area = areaOf(layout.paths[index]!);
+    const inside = ([x, y]: Point): Point => [x - area.x, y - area.y];
+    const [path, at] = [layout.paths[index]!.map(inside), layout.labels[index]!];
+    const label = at && inside(at);
     const ends: [string, string] = [site(link.source), site(link.target)];
     const key = linkKey(link);
-    return { key, area: areaOf(path), draw: () => drawLink(key, link, path, layout.labels[index]!, ends) };
+    const look = JSON.stringify([ends, path, label, linkText(link)]);
+    return { key, area, look, draw: () => drawLink(key, link, path, label, ends) };
   });
   const isOpen = (_: Part, index: number) => expanded.has(boxes[index]!.id);
   return [...all.filter(isOpen), ...lines, ...all.filter((each, index) => !isOpen(each, index))];

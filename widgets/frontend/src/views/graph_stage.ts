@@ -1,11 +1,14 @@
 // The part of the graph's view that can be panned and zoomed; draws only what is seen of large graphs.
-import { svg } from "../dom";
+import { setAttribute, svg } from "../dom";
 import { overlap, type Rectangle } from "../graph_layout";
 
 /** Something that is drawn, with the area that it takes. */
 export interface Part {
   key: string;
   area: Rectangle;
+  /** Everything that its drawing depends on, but for the place: parts that look the same are moved, not drawn anew. */
+  look: string;
+  /** With the corner of the area at the origin. */
   draw(): SVGGElement;
 }
 
@@ -25,7 +28,7 @@ export class Stage {
   #focused: string | null = null;
   #content = svg("g");
   #parts: Part[] = [];
-  #drawn = new Map<string, SVGGElement>();
+  #drawn = new Map<string, { element: SVGGElement; look: string }>();
   #size = { width: 0, height: 0 };
   #scale = 1;
   #left = 0;
@@ -49,13 +52,12 @@ export class Stage {
     this.#watch.observe(this.element);
   }
 
-  /** Takes the place of what was drawn before; the part that had the focus keeps it, `chosen` gets it when it is gone. */
+  /** Takes the place of what was shown before; the part that had the focus keeps it, `chosen` gets it when it is gone. */
   show(parts: Part[], size: { width: number; height: number }, chosen: string | null): void {
     const hadFocus = this.#content.contains(document.activeElement);
     this.#parts = parts;
     this.#size = size;
-    this.#content.replaceChildren();
-    this.#drawn.clear();
+    this.#leave();
     const keys = new Set(parts.map(({ key }) => key));
     const candidates = [this.#focused, chosen, parts.at(-1)?.key ?? null];
     this.#focused = candidates.find((key) => key !== null && keys.has(key)) ?? null;
@@ -65,15 +67,19 @@ export class Stage {
 
   /** Makes a part the one that the keyboard goes to, and goes there if it is `now`. */
   focus(key: string, now: boolean): void {
-    if (this.#focused !== null) this.#drawn.get(this.#focused)?.setAttribute("tabindex", "-1");
+    this.#leave();
     this.#focused = key;
     this.#draw();
-    if (now) this.#drawn.get(key)?.focus({ preventScroll: true });
+    if (now) this.drawnPart(key)?.focus({ preventScroll: true });
+  }
+
+  #leave(): void {
+    if (this.#focused !== null) this.drawnPart(this.#focused)?.setAttribute("tabindex", "-1");
   }
 
   /** The element of a part, if it is in the page. */
   drawnPart(key: string): SVGGElement | null {
-    return this.#drawn.get(key) ?? null;
+    return this.#drawn.get(key)?.element ?? null;
   }
 
   /** Everything, as large as possible; `readable` shows the beginning of what would be too small. */
@@ -137,17 +143,18 @@ export class Stage {
       height: (this.element.clientHeight + 2 * MARGIN) / this.#scale,
     };
     const wanted = this.#parts.filter(({ key, area }) => few || key === this.#focused || overlap(area, seen));
-    const keys = new Set(wanted.map(({ key }) => key));
-    for (const [key, element] of this.#drawn) {
-      if (keys.has(key)) continue;
+    const looks = new Map(wanted.map(({ key, look }) => [key, look]));
+    for (const [key, { element, look }] of this.#drawn) {
+      if (looks.get(key) === look) continue;
       element.remove();
       this.#drawn.delete(key);
     }
     // Later parts lie above earlier ones.
     let before: Node | null = this.#content.firstChild;
-    for (const { key, draw } of wanted) {
-      let element = this.#drawn.get(key);
-      if (element === undefined) this.#drawn.set(key, (element = draw()));
+    for (const { key, look, area, draw } of wanted) {
+      const element = this.drawnPart(key) ?? draw();
+      if (!this.#drawn.has(key)) this.#drawn.set(key, { element, look });
+      setAttribute(element, "transform", `translate(${area.x} ${area.y})`);
       if (key === this.#focused) element.setAttribute("tabindex", "0");
       if (element === before) before = element.nextSibling;
       else this.#content.insertBefore(element, before);
