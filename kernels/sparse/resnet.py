@@ -1,9 +1,11 @@
 """Residual networks that spend as many channels on a picture as it needs."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from deepseek.kernels.sparse.conv import SparseConv2d
+from deepseek.kernels.sparse.tracing import is_traced
 
 
 class GatedResidual(nn.Module):
@@ -74,6 +76,8 @@ class DsaResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute pictures ``[B, in_channels, H, W]`` to ``[B, num_classes]``."""
+        if x.is_cpu and not self.training and not is_traced():
+            x = x.contiguous(memory_format=torch.channels_last)  # what the narrow convolutions take
         pooled = self.layers(self.stem(x)).mean((2, 3))
         logits: Tensor = self.head(pooled)
         return logits

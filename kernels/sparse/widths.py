@@ -7,35 +7,54 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Packs:
-    """Convolution weights cut to fewer channels, each copied together once.
+class Narrow(NamedTuple):
+    """A convolution of fewer channels, the batch norm behind it folded in.
 
-    A pack is made anew when its weight was replaced or changed in place; a change through ``.data`` goes unseen.
+    Attributes:
+        weight: ``[outputs, inputs, k, k]``; opaque if it is packed.
+        bias: ``[outputs]``.
+        is_packed: Whether the weight lies as oneDNN wants it.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    is_packed: bool
+
+
+class Packs:
+    """Narrow convolutions, each made once.
+
+    One is made anew when a tensor that it was made of was replaced or changed in place, or pictures have another size;
+    a change through ``.data`` goes unseen. Copies of a layer make their own.
     """
 
     def __init__(self) -> None:
-        self._packs: dict[tuple[int, int, int], tuple[tuple[int, int], Tensor]] = {}
+        self._packs: dict[tuple[int, int, int, bool], tuple[object, Narrow]] = {}
 
-    def cut(self, conv: nn.Conv2d, outputs: int, inputs: int) -> Tensor:
-        """Give the weight of the first channels, ``[outputs, inputs, k, k]``; with its graph if wanted."""
-        weight = conv.weight
-        part = weight[:outputs, :inputs]
-        if torch.is_grad_enabled() or weight.is_inference() or part.is_contiguous():
-            return part
-        key, state = (id(conv), outputs, inputs), (weight.data_ptr(), weight._version)
+    def __reduce__(self) -> tuple[type["Packs"], tuple[()]]:
+        """Opaque weights can be neither copied nor pickled."""
+        return Packs, ()
+
+    def narrow(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, outputs: int, x: Tensor) -> Narrow:
+        """Give the convolution that computes the first outputs from ``[B, inputs, H, W]``; with its graph if wanted."""
+        sources = [tensor for tensor in (conv.weight, *_values(norm)) if tensor is not None]
+        if torch.is_grad_enabled() or any(tensor.is_inference() for tensor in sources):
+            return _folded(conv, norm, outputs, x.shape[1])
+        state = [(tensor.data_ptr(), tensor._version) for tensor in sources], x.shape[2:]
+        key = (id(conv), outputs, x.shape[1], _can_pack(conv))
         if key not in self._packs or self._packs[key][0] != state:
-            layout = torch.channels_last if _is_channels_last(weight) else torch.contiguous_format
-            self._packs[key] = (state, part.detach().contiguous(memory_format=layout))
+            folded = _folded(conv, norm, outputs, x.shape[1])
+            self._packs[key] = state, _packed(folded, conv, x) if _can_pack(conv) else folded
         return self._packs[key][1]
 
 
 class Chain(NamedTuple):
-    """Convolutions, the batch norms behind them, and their packed weights.
+    """Convolutions, the batch norms behind them, and both together in each width.
 
     Attributes:
         convs: The convolutions.
         norms: The norms, in evaluation.
-        packs: Keeps the weights of each width.
+        packs: Keeps what is computed in each width.
     """
 
     convs: list[nn.Conv2d]
@@ -43,25 +62,20 @@ class Chain(NamedTuple):
     packs: Packs
 
     def narrow(self, x: Tensor, width: int) -> Tensor:
-        """Compute ``[B, C, H, W]`` with the first hidden channels only, before the last norm."""
-        *inner, last = self.convs
-        for conv, norm in zip(inner, self.norms, strict=False):
-            weight = self.packs.cut(conv, width, x.shape[1])
-            x = functional.conv2d(x, weight, None, conv.stride, conv.padding)
-            x = functional.relu(_first_channels(norm, x, width), inplace=True)
-        weight = self.packs.cut(last, last.out_channels, width)
-        return functional.conv2d(x, weight, None, last.stride, last.padding)
-
-    def finish(self, x: Tensor) -> Tensor:
-        """Apply the last norm."""
-        return _first_channels(self.norms[-1], x, x.shape[1])
+        """Compute ``[B, C, H, W]`` with the first hidden channels only."""
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            is_last = conv is self.convs[-1]
+            outputs = conv.out_channels if is_last else width
+            x = _compute(conv, self.packs.narrow(conv, norm, outputs, x), x, relu=not is_last)
+        return x
 
     def nothing(self, x: Tensor) -> Tensor:
-        """Give what comes before the last norm when no hidden channel computes."""
+        """Give what comes out when no hidden channel computes."""
         height, width = x.shape[2:]
         for conv in self.convs:
             height, width = (height - 1) // conv.stride[0] + 1, (width - 1) // conv.stride[1] + 1
-        return x.new_zeros(len(x), self.convs[-1].out_channels, height, width)
+        bias = _folded(self.convs[-1], self.norms[-1], self.convs[-1].out_channels, 0).bias
+        return bias.reshape(-1, 1, 1).expand(len(x), -1, height, width)
 
 
 def run_widths(chain: Chain, x: Tensor, mask: Tensor) -> Tensor:
@@ -77,28 +91,66 @@ def run_widths(chain: Chain, x: Tensor, mask: Tensor) -> Tensor:
     """
     size = chain.convs[0].out_channels // mask.shape[1]
     widths = (mask.sum(1).int() * size).tolist()
-    distinct = sorted(set(widths))
+    distinct = sorted(set(widths), reverse=True)  # the layout is that of the widest
     if len(distinct) == 1 and distinct[0]:
-        return chain.finish(chain.narrow(x, distinct[0]))
+        return chain.narrow(x, distinct[0])
     output = None
-    for width in filter(None, distinct):
+    for width in distinct:
         index = torch.tensor([row for row, own in enumerate(widths) if own == width], device=x.device)
-        part = chain.narrow(x[index], width)
-        output = _zeros(part, len(x)) if output is None else output
+        part = chain.narrow(_samples(x, index), width) if width else chain.nothing(x[index])
+        output = _room(part, len(x)) if output is None else output
+        part = part.to(output.dtype)  # under autocast a mere bias differs
         output = output.index_copy(0, index, part) if part.requires_grad else output.index_copy_(0, index, part)
-    return chain.finish(chain.nothing(x) if output is None else output)
+    return chain.nothing(x) if output is None else output
 
 
-def _first_channels(norm: nn.BatchNorm2d, x: Tensor, width: int) -> Tensor:
-    values = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
-    mean, variance, weight, bias = (None if value is None else value[:width] for value in values)
-    return functional.batch_norm(x, mean, variance, weight, bias, eps=norm.eps)
+def _compute(conv: nn.Conv2d, narrow: Narrow, x: Tensor, *, relu: bool) -> Tensor:
+    if narrow.is_packed:
+        packed: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, narrow.weight, narrow.bias, conv.padding, conv.stride, (1, 1), 1, "relu" if relu else "none", [], ""
+        )
+        return packed
+    x = functional.conv2d(x, narrow.weight, narrow.bias, conv.stride, conv.padding)
+    return functional.relu(x, inplace=True) if relu else x
 
 
-def _zeros(like: Tensor, rows: int) -> Tensor:
+def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d, outputs: int, inputs: int) -> Narrow:
+    mean, variance, weight, bias = (None if value is None else value[:outputs] for value in _values(norm))
+    scale = (variance + norm.eps).rsqrt()
+    scale = scale if weight is None else scale * weight
+    shift = -mean * scale if bias is None else bias - mean * scale
+    return Narrow(conv.weight[:outputs, :inputs] * scale.reshape(-1, 1, 1, 1), shift, is_packed=False)
+
+
+def _can_pack(conv: nn.Conv2d) -> bool:
+    """Whether oneDNN computes this convolution, with a weight that lies as it wants it."""
+    return (
+        conv.weight.is_cpu
+        and conv.weight.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and torch.backends.mkldnn.is_available()
+        and isinstance(conv.padding, tuple)
+    )
+
+
+def _packed(folded: Narrow, conv: nn.Conv2d, x: Tensor) -> Narrow:
+    sizes = conv.padding, conv.stride, (1, 1), 1, x.shape  # a weight for pictures of another size may be very slow
+    weight = torch._C._nn.mkldnn_reorder_conv2d_weight(folded.weight.to_mkldnn(), *sizes)
+    return Narrow(weight, folded.bias, is_packed=True)
+
+
+def _values(norm: nn.BatchNorm2d) -> tuple[Tensor | None, ...]:
+    return norm.running_mean, norm.running_var, norm.weight, norm.bias
+
+
+def _samples(x: Tensor, index: Tensor) -> Tensor:
+    """Some samples, in the layout of all."""
+    return x.permute(0, 2, 3, 1)[index].permute(0, 3, 1, 2) if _is_channels_last(x) else x[index]
+
+
+def _room(like: Tensor, rows: int) -> Tensor:
     layout = torch.channels_last if _is_channels_last(like) else torch.contiguous_format
-    empty = torch.empty((rows, *like.shape[1:]), dtype=like.dtype, device=like.device, memory_format=layout)
-    return empty.zero_()
+    return torch.empty((rows, *like.shape[1:]), dtype=like.dtype, device=like.device, memory_format=layout)
 
 
 def _is_channels_last(tensor: Tensor) -> bool:

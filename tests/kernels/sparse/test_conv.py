@@ -1,6 +1,7 @@
 """Gated convolutions in widths equal the masked dense ones, in values and gradients."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -123,6 +124,25 @@ def test_packed_weights_follow_the_weights():
         made.executor = "auto"
         made.load_state_dict(block(stride=1).state_dict())
         torch.testing.assert_close(made(x), before, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_packed_weights_follow_the_norms_and_the_size_of_the_pictures(dtype):
+    made = block(dtype=dtype)
+    for size in (8, 8, 12):
+        check(made, torch.randn(9, 6, size, size, dtype=dtype))
+        for norm in made.norms:
+            with torch.no_grad():
+                norm.running_mean.add_(0.5)
+                norm.bias.mul_(-1)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
+def test_layers_are_copied_after_they_were_packed(copied):
+    made, x = block(dtype=torch.float32), torch.randn(9, 6, 8, 8)
+    with torch.no_grad():
+        expected = made(x)
+        torch.testing.assert_close(copied(made)(x), expected)
 
 
 def test_inference_tensors():
