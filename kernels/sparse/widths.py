@@ -1,6 +1,6 @@
 """Gated convolutions in evaluation: the samples of a batch by the number of blocks they want."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ class Packs:
 
     def narrow(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, outputs: int, x: Tensor) -> Narrow:
         """Give the convolution that computes the first outputs from ``[B, inputs, H, W]``; with its graph if wanted."""
-        sources = [tensor for tensor in (conv.weight, *_values(norm)) if tensor is not None]
+        sources = conv.weight, *_values(norm)
         if torch.is_grad_enabled() or any(tensor.is_inference() for tensor in sources):
             return _folded(conv, norm, outputs, x.shape[1])
         state = [(tensor.data_ptr(), tensor._version) for tensor in sources], x.shape[2:]
@@ -115,11 +115,9 @@ def _compute(conv: nn.Conv2d, narrow: Narrow, x: Tensor, *, relu: bool) -> Tenso
 
 
 def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d, outputs: int, inputs: int) -> Narrow:
-    mean, variance, weight, bias = (None if value is None else value[:outputs] for value in _values(norm))
-    scale = (variance + norm.eps).rsqrt()
-    scale = scale if weight is None else scale * weight
-    shift = -mean * scale if bias is None else bias - mean * scale
-    return Narrow(conv.weight[:outputs, :inputs] * scale.reshape(-1, 1, 1, 1), shift, is_packed=False)
+    mean, variance, weight, bias = (value[:outputs] for value in _values(norm))
+    scale = weight * (variance + norm.eps).rsqrt()
+    return Narrow(conv.weight[:outputs, :inputs] * scale.reshape(-1, 1, 1, 1), bias - mean * scale, is_packed=False)
 
 
 def _can_pack(conv: nn.Conv2d) -> bool:
@@ -135,12 +133,12 @@ def _can_pack(conv: nn.Conv2d) -> bool:
 
 def _packed(folded: Narrow, conv: nn.Conv2d, x: Tensor) -> Narrow:
     sizes = conv.padding, conv.stride, (1, 1), 1, x.shape  # a weight for pictures of another size may be very slow
-    weight = torch._C._nn.mkldnn_reorder_conv2d_weight(folded.weight.to_mkldnn(), *sizes)
+    weight = torch.ops.aten.mkldnn_reorder_conv2d_weight(folded.weight.to_mkldnn(), *sizes)
     return Narrow(weight, folded.bias, is_packed=True)
 
 
-def _values(norm: nn.BatchNorm2d) -> tuple[Tensor | None, ...]:
-    return norm.running_mean, norm.running_var, norm.weight, norm.bias
+def _values(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var), norm.weight, norm.bias
 
 
 def _samples(x: Tensor, index: Tensor) -> Tensor:
