@@ -1,6 +1,6 @@
 """Layers that compute in half precision although it harms them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deepseek.inspector.precision import PRECISION
@@ -16,23 +16,30 @@ def harmful_precision(window: Window) -> Iterable[Finding]:
     1 % of a gradient that becomes zero, more than 0.1 % of noise.
     """
     decisions = [event.data for event in window.newest.events if event.kind == PRECISION]
-    harmed = [decision for decision in decisions if decision["dtype"] != "float32" and _harm(decision)]
+    harmed = [decision for decision in decisions if is_harmful(decision)]
     if harmed:
         worst = max(harmed, key=_shares)
         yield _finding(window.newest.step, worst, len(harmed), len(decisions))
 
 
-def _shares(decision: dict[str, Any]) -> tuple[float, float, float]:
+def is_harmful(decision: Mapping[str, Any]) -> bool:
+    """Whether a layer computes in half precision and loses more than the policy ``exponent`` would let it."""
+    return decision["dtype"] != "float32" and _harm(decision) is not None
+
+
+def _shares(decision: Mapping[str, Any]) -> tuple[float, float, float]:
     return decision["overflow_frac"], decision["underflow_frac"], decision["noise_frac"]
 
 
-def _harm(decision: dict[str, Any]) -> str | None:
+def _harm(decision: Mapping[str, Any]) -> str | None:
     overflow, underflow, noise = _shares(decision)
     if overflow > 0:
         return f"{overflow:.3g} of its {decision['overflow_in']} becomes infinite"
     if underflow > UNDERFLOW_LIMIT:
         return f"{underflow:.3g} of its {decision['underflow_in']} becomes zero"
-    return f"rounding buries {noise:.3g} of what tells its inputs apart" if noise > NOISE_LIMIT else None
+    if noise > NOISE_LIMIT:
+        return f"rounding buries {noise:.3g} of what tells its {decision['noise_in']}s apart"
+    return None
 
 
 def _finding(step: int, worst: dict[str, Any], harmed: int, layers: int) -> Finding:

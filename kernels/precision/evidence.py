@@ -10,6 +10,7 @@ from deepseek.kernels.precision.exponents import ExponentCounts
 
 Role = Literal["input", "weight", "output", "output_gradient", "weight_gradient"]
 
+FORWARD: tuple[Role, ...] = ("input", "weight", "output")
 BACKWARD: tuple[Role, ...] = ("output_gradient", "weight_gradient")
 """Gradients carry the loss scale; what goes forward does not."""
 
@@ -23,15 +24,15 @@ class Evidence:
         numel: Number of its parameters.
         counts: Values by exponent, for each role that was seen; gradients as they were, loss scale included.
         gradient_norm: L2 norm of the gradient of its parameters, free of the loss scale.
-        noise: For each half-precision type, the share of the variance between samples of the layer's input that
-            rounding would replace by noise; 0 where there was one sample only.
+        noise: For each half-precision type and each role of ``FORWARD``, the share of the variance between samples, or
+            between the units of a weight, that rounding would replace by noise; 0 where there is one only.
     """
 
     layer: str
     numel: int
     counts: Mapping[Role, ExponentCounts]
     gradient_norm: float
-    noise: Mapping[torch.dtype, float]
+    noise: Mapping[torch.dtype, Mapping[Role, float]]
 
 
 class Damage(NamedTuple):
@@ -44,7 +45,9 @@ class Damage(NamedTuple):
         subnormal_in: Of which tensor.
         overflow_frac: Largest share of a tensor's values that would become infinite.
         overflow_in: Of which tensor.
-        noise_frac: Share of the variance between samples of the input that would become noise.
+        noise_frac: Largest share of the variance of what goes forward, between samples or units, that would become
+            noise.
+        noise_in: Of which tensor.
     """
 
     underflow_frac: float
@@ -54,6 +57,7 @@ class Damage(NamedTuple):
     overflow_frac: float
     overflow_in: str
     noise_frac: float
+    noise_in: str
 
 
 def damage(evidence: Evidence, dtype: torch.dtype, scale: float = 1.0, headroom: float = 1.0) -> Damage:
@@ -72,7 +76,7 @@ def damage(evidence: Evidence, dtype: torch.dtype, scale: float = 1.0, headroom:
     }
     underflow = {role: lost[role].underflow_frac for role in BACKWARD if role in lost}
     subnormal = {role: lost[role].subnormal_frac for role in BACKWARD if role in lost}
-    return Damage(*_worst(underflow), *_worst(subnormal), *_worst(overflow), evidence.noise.get(dtype, 0.0))
+    return Damage(*_worst(underflow), *_worst(subnormal), *_worst(overflow), *_worst(evidence.noise.get(dtype, {})))
 
 
 def _worst(shares: Mapping[Role, float]) -> tuple[float, str]:

@@ -17,7 +17,7 @@ SUBNORMAL_LIMIT = 0.1
 """Share of a gradient's values that may lose precision."""
 
 NOISE_LIMIT = 1e-3
-"""Share of the variance between samples that rounding may turn into noise."""
+"""Share of the variance between samples, or units of a weight, that rounding may turn into noise."""
 
 HEADROOM = 16.0
 """How many times larger than measured all values may grow before one overflows."""
@@ -56,9 +56,9 @@ def exponent(layers: Sequence[Evidence], situation: Situation) -> Plan:
 
     A layer goes to half precision when its inputs, weights, outputs and gradients would not overflow if they were 16
     times larger, at most 1 % of the values of its gradients become zero and 10 % subnormal, and the noise of rounding
-    is at most 0.1 % of the variance between samples of its inputs. Of the loss scales that are powers of two, the one
-    that allows half precision for most parameters is taken; of several, the one nearest to the present scale. Where
-    half precision is not faster than float32 no layer takes it.
+    is at most 0.1 % of the variance between samples of its inputs and outputs, and between units of its weights. Of the
+    loss scales that are powers of two, the one that allows half precision for most parameters is taken; of several, the
+    one nearest to the present scale. Where half precision is not faster than float32 no layer takes it.
     """
     if situation.speedup is not None and situation.speedup <= 1:
         reason = f"{_name(situation.half)} is {1 / situation.speedup:.3g} times slower than float32 on this device"
@@ -137,7 +137,8 @@ def _describe(found: Damage, grown: Damage, half: str) -> str | None:
     if found.subnormal_frac > SUBNORMAL_LIMIT:
         return f"{_percent(found.subnormal_frac)} of its {found.subnormal_in} would lose precision in {half}"
     if not found.noise_frac <= NOISE_LIMIT:
-        return f"rounding to {half} would bury what tells its inputs apart: noise of {_percent(found.noise_frac)}"
+        noise = _percent(found.noise_frac)
+        return f"rounding to {half} would bury what tells its {found.noise_in}s apart: noise of {noise}"
     return None
 
 

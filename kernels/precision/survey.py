@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch._C import _current_autograd_node as current_autograd_node
 
-from deepseek.kernels.precision.evidence import Evidence, Role
+from deepseek.kernels.precision.evidence import FORWARD, Evidence, Role
 from deepseek.kernels.precision.exponents import HALVES, NOTHING, ExponentCounts, count_exponents
 from deepseek.kernels.precision.rounding import map_floats, rounded
 
@@ -43,7 +43,7 @@ class Survey:
         """Measure the inputs of a layer, unless checkpointing computes it once more."""
         if current_autograd_node() is None:
             tally = self._tallies[layer]
-            self._guard(lambda: map_floats(args, tally.take_input))
+            self._guard(lambda: map_floats(args, partial(tally.add_forward, "input")))
 
     def leaving(self, layer: str, output: Any) -> None:
         """Measure the outputs of a layer, and have their gradients measured."""
@@ -68,7 +68,7 @@ class Survey:
 
     def _watch(self, tally: "_Tally", output: Tensor) -> Tensor:
         if current_autograd_node() is None:
-            tally.add("output", output)
+            tally.add_forward("output", output)
         if output.requires_grad:
             self._handles.append(output.register_hook(partial(self._gradient, tally, "output_gradient")))
         return output
@@ -91,30 +91,34 @@ class _Tally:
         self.name = name
         self.parameters = list(layer.parameters())
         self.counts: dict[Role, ExponentCounts] = {}
-        self._signal = 0.0
-        self._noise = dict.fromkeys(HALVES, 0.0)
+        self._signal = dict.fromkeys(FORWARD, 0.0)
+        self._noise = {dtype: dict.fromkeys(FORWARD, 0.0) for dtype in HALVES}
 
     def add(self, role: Role, tensor: Tensor) -> None:
         self.counts[role] = self.counts.get(role, NOTHING) + count_exponents(tensor)
 
-    def take_input(self, tensor: Tensor) -> Tensor:
-        self.add("input", tensor)
+    def add_forward(self, role: Role, tensor: Tensor) -> Tensor:
+        """Count the values, and measure what rounding would hide of the variance along the first dimension."""
+        self.add(role, tensor)
         if tensor.ndim > 1 and len(tensor) > 1:
             with torch._C.DisableTorchFunction(), torch.no_grad():
                 values = tensor.detach().double()
-                self._signal += float((values - values.mean(0)).square().sum())
+                self._signal[role] += float((values - values.mean(0)).square().sum())
                 for dtype in HALVES:
                     # What overflows is counted as such: here it would hide all else.
                     wrong = (values - rounded(tensor.detach(), dtype)).nan_to_num_(0.0, 0.0, 0.0)
-                    self._noise[dtype] += float(wrong.square().sum())
+                    self._noise[dtype][role] += float(wrong.square().sum())
         return tensor
 
     def evidence(self, gradient_scale: float) -> Evidence:
         for parameter in self.parameters:
-            self.add("weight", parameter)
+            self.add_forward("weight", parameter)
         numel = sum(parameter.numel() for parameter in self.parameters)
-        noise = {dtype: noise / self._signal if self._signal else 0.0 for dtype, noise in self._noise.items()}
+        noise = {dtype: self._shares(found) for dtype, found in self._noise.items()}
         return Evidence(self.name, numel, self.counts, self._norm() / gradient_scale, noise)
+
+    def _shares(self, noise: Mapping[Role, float]) -> dict[Role, float]:
+        return {role: noise[role] / self._signal[role] if self._signal[role] else 0.0 for role in FORWARD}
 
     def _norm(self) -> float:
         norms = [

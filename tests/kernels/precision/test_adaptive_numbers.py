@@ -101,6 +101,23 @@ def test_emulation_is_near_the_arithmetic_itself(case):
     assert torch.allclose(outputs[True], outputs[False], rtol=0, atol=3e-3 * scale)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_noise_that_is_measured_is_what_casting_adds(dtype):
+    """Of a bias nothing is measured: it has no units to tell apart."""
+    model, optimizer = make(lambda: nn.Sequential(nn.Linear(32, 10)))
+    nn.init.constant_(model[0].bias, 300.0)
+    seen = {"weight": model[0].weight.detach().clone()}
+    model[0].register_forward_hook(lambda _m, inputs, output: seen.update(input=inputs[0], output=output.detach()))
+    with AdaptivePrecision(model, optimizer, dtype=dtype, emulate=True) as precision:
+        step(model, optimizer, size=1e-2)
+        measured = precision._decider._evidence[0].noise[dtype]
+    for role, values in seen.items():
+        exact = values.double()
+        expected = (exact - values.to(dtype).double()).square().sum() / (exact - exact.mean(0)).square().sum()
+        assert expected > 0
+        assert measured[role] == pytest.approx(float(expected), rel=1e-6)
+
+
 def test_a_recurrent_layer_has_its_own_weights_again_after_each_call():
     torch.manual_seed(0)
     model = CASES["lstm"][0]().eval()

@@ -17,11 +17,12 @@ def values(scale, size=1000):
     return torch.randn(size, generator=torch.Generator().manual_seed(0)) * scale
 
 
-def evidence(layer="fc", *, norm=1.0, noise=0.0, numel=10, **tensors):
+def evidence(layer="fc", *, norm=1.0, noise=0.0, noise_in="input", numel=10, **tensors):
     """A layer of which all tensors are about 1 but those that are given."""
     roles = ("input", "weight", "output", "output_gradient", "weight_gradient")
     counts = {role: count_exponents(tensors.get(role, values(1.0))) for role in roles}
-    return Evidence(layer, numel, counts, norm, {torch.float16: noise, torch.bfloat16: noise})
+    shares = {"input": 0.0, "weight": 0.0, "output": 0.0, noise_in: noise}
+    return Evidence(layer, numel, counts, norm, dict.fromkeys([torch.float16, torch.bfloat16], shares))
 
 
 def decision(layer, **situation):
@@ -47,6 +48,14 @@ def test_what_overflows_stays_in_float32(role):
     assert found.dtype == "float32"
     assert found.reason == f"0.1% of its {role.replace('_', ' ')} would become infinite in float16"
     assert (found.damage.overflow_frac, found.damage.overflow_in) == (0.001, role.replace("_", " "))
+
+
+@pytest.mark.parametrize("role", ["input", "weight", "output"])
+def test_what_rounding_would_bury_stays_in_float32(role):
+    found = decision(evidence(noise=0.05, noise_in=role))
+    assert found.dtype == "float32"
+    assert found.reason == f"rounding to float16 would bury what tells its {role}s apart: noise of 5%"
+    assert (found.damage.noise_frac, found.damage.noise_in) == (0.05, role)
 
 
 @pytest.mark.parametrize("role", ["output_gradient", "weight_gradient"])
