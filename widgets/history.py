@@ -13,9 +13,11 @@ from deepseek.inspector.record import Layout, Site, StepRecord
 from deepseek.inspector.recording import Status
 from deepseek.widgets.columns import Columns, Series
 from deepseek.widgets.flow import FlowTable, layout_info
-from deepseek.widgets.message_types import FindingInfo, FlowSite, Increment, Layer, Snapshot
+from deepseek.widgets.gates import GateTable
+from deepseek.widgets.message_types import FindingInfo, FlowSite, Gate, Increment, Layer, Snapshot
 from deepseek.widgets.messages import Packet, finding_info, header, name_text, packet
 from deepseek.widgets.metrics import METRICS, SiteTable, layer_values
+from deepseek.widgets.precision import PrecisionTable
 
 LIVE_CELLS = 60_000
 """Cells over all metrics that a live view holds: at most 240 kB of a snapshot."""
@@ -38,9 +40,11 @@ class History:
         self.series: dict[str, Series] = {}
         self.layers: list[Layer] = []
         self.flow = FlowTable()
+        self.precision = PrecisionTable()
         self.findings: list[FindingInfo] = []
         self.newest_scalar: tuple[str, float] | None = None
         self.observed = 0
+        self._gates = GateTable()
         self._sites: list[Site] = []
         self.layouts: list[Layout] = []
         self._table = SiteTable(np.zeros(0, np.intp), np.zeros(0), 0)
@@ -81,7 +85,13 @@ class History:
         }
         self._first_column, self._flow_changed = 0, True
         self._first_point = dict.fromkeys(self.series, 0)
-        result = packet(message, self._arrays())
+        arrays = self._arrays()
+        if gates := self.gates():
+            message["gates"] = gates
+        if described := self.precision.described():
+            message["precision"] = described[0]
+            arrays |= described[1]
+        result = packet(message, arrays)
         self._told()
         return result
 
@@ -116,6 +126,10 @@ class History:
         """Return what the rows of the tensor-flow table stand for."""
         return self.flow.sites(self._sites, self._table)
 
+    def gates(self) -> list[Gate]:
+        """Return what is known of each sparse gate."""
+        return self._gates.gates(self._sites, self._table)
+
     def _add(self, record: StepRecord) -> None:
         self._step = record.step
         self.layouts.extend(record.layouts)
@@ -123,6 +137,8 @@ class History:
             self._grow(record.sites)
         if record.frames:
             self._observe(record)
+        self.precision.update(record)
+        self._gates.update(record.units, self._sites)
         for name, value in record.scalars.items():
             self._log(record.step, name, value)
         if record.findings:
@@ -195,7 +211,7 @@ class History:
         """What both sides must agree on for an increment to make sense."""
         strides = tuple(series.stride for series in self.series.values())
         measured = tuple(rows.tobytes() for rows in self._measured.values())
-        return (self.columns.stride, len(self._sites), strides, measured, len(self.flow.order))
+        return (self.columns.stride, len(self._sites), strides, measured, len(self.flow.order), self.precision.count)
 
     def _told(self) -> None:
         self._shape = self._structure()

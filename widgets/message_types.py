@@ -3,7 +3,7 @@
 Generated from the schema by ``npm run generate``.
 """
 
-# schema sha256: fb28b1fe7720a011994ea626c8b949331cc2790caee6a817fd0a043cb467d513
+# schema sha256: 7956052b91b05002d6c8ca13ff40b19845bc146e2885ce6b42d4c60640430ecf
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ class Snapshot(TypedDict):
     flow: list[FlowSite]
     layouts: list[TensorLayout]
     findings: list[FindingInfo]
+    gates: NotRequired[list[Gate]]
+    precision: NotRequired[Precision]
     arrays: list[ArrayInfo]
 
 
@@ -193,6 +195,37 @@ class TensorLayout(TypedDict):
     dtype: Name
     shape: list[int]
     bytes: int
+
+
+class Gate(TypedDict):
+    """A sparse gate, and how often its blocks were open in its newest window; 0 samples before the first."""
+
+    layer: int
+    samples: int
+    blocks: int
+    open: list[float]
+    constant: bool
+
+
+class Precision(TypedDict):
+    """Decisions on the precision of layers; arrays: decisions (revision, layer, texts) and evidence."""
+
+    layers: list[Name]
+    texts: list[Name]
+    earlier: int
+    skipped_before: int
+    revisions: list[Revision]
+
+
+class Revision(TypedDict):
+    """See `Revision` in the schema."""
+
+    step: int
+    epoch: int
+    policy: Name
+    half: Name
+    loss_scale: float | None
+    skipped: int
 
 
 class FindingInfo(TypedDict):

@@ -100,6 +100,8 @@ def _body(recording: Recording, history: History) -> str:
             _findings_html(history.findings),
             f'<p><img alt="{safe(_alternative(history))}" src="data:image/png;base64,{_base64(history)}"></p>',
             _table_html(history),
+            _precision_html(history),
+            _gates_html(history),
         ]
     )
 
@@ -127,9 +129,38 @@ def _table_html(history: History) -> str:
         rows.append("<tr>" + "".join(f"<td>{safe(cell, NAME_LENGTH)}</td>" for cell in cells) + "</tr>")
     if not rows:
         return ""
-    more = f"<p>… and {len(sites) - MOST_ROWS} more sites</p>" if len(sites) > MOST_ROWS else ""
     heads = ("site", "type", "shape", "dtype", "mean", "std", "absmax", "zero", "non-finite")
-    return table(heads, rows) + more
+    return table(heads, rows) + _more(sites, "sites")
+
+
+def _precision_html(history: History) -> str:
+    decisions = history.precision.newest
+    rows = [
+        f"<tr><td>{safe(each.layer, NAME_LENGTH)}</td><td>{safe(each.texts['dtype'], NAME_LENGTH)}</td>"
+        f"<td>{safe(each.texts['reason'])}</td></tr>"
+        for each in decisions[:MOST_ROWS]
+    ]
+    return table(("layer", "computes in", "why"), rows) + _more(decisions, "layers") if rows else ""
+
+
+def _gates_html(history: History) -> str:
+    gates = history.gates()
+    measured, values = history.matrix("activation_ratio")
+    newest = dict(zip(measured.tolist(), values[:, -1:].tolist(), strict=True))
+    rows = []
+    for gate in gates[:MOST_ROWS]:
+        ratio = [f"{value:.0%}" for value in newest.get(gate["layer"], []) if value == value]
+        cells = [
+            history.layers[gate["layer"]]["name"],
+            *(ratio or ["not measured"]),
+            "yes" if gate["constant"] else "no",
+        ]
+        rows.append("<tr>" + "".join(f"<td>{safe(cell, NAME_LENGTH)}</td>" for cell in cells) + "</tr>")
+    return table(("gate", "active blocks", "constant"), rows) + _more(gates, "gates") if rows else ""
+
+
+def _more(items: Sequence[object], what: str) -> str:
+    return f"<p>… and {len(items) - MOST_ROWS} more {what}</p>" if len(items) > MOST_ROWS else ""
 
 
 def table(heads: Sequence[str], rows: Sequence[str]) -> str:

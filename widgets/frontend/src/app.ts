@@ -11,11 +11,13 @@ import { compareView } from "./views/compare";
 import { controlView } from "./views/control";
 import { findingsView } from "./views/findings";
 import { flowView } from "./views/flow";
+import { gatesView } from "./views/gates";
 import { graphView } from "./views/graph";
 import { headerView } from "./views/header";
 import { heatmapView } from "./views/heatmap";
 import { layerView } from "./views/layer";
 import { lossView } from "./views/loss";
+import { precisionView } from "./views/precision";
 import { type Tab, tabsView } from "./views/tabs";
 import type { Host, Selection, View } from "./views/view";
 
@@ -29,6 +31,8 @@ const TABS: readonly [Tab, ...Tab[]] = [
   { name: "graph", title: "Graph", make: graphView },
   { name: "flow", title: "Tensor flow", make: flowView },
   { name: "compare", title: "Compare steps", make: compareView },
+  { name: "gates", title: "Gates", make: gatesView, present: ({ gates }) => gates.length > 0 },
+  { name: "precision", title: "Precision", make: precisionView, present: ({ precision }) => precision !== null },
 ];
 
 export interface Mounted {

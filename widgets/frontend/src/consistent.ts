@@ -10,7 +10,7 @@ const SCALAR_ROWS = 4;
 
 /** Says what does not fit, or gives null. */
 export function inconsistency(state: State): string | null {
-  const { layers, steps, rows, metrics, scalars, flow, flowLayouts, flowValues } = state;
+  const { layers, steps, rows, metrics, scalars, flow, flowLayouts, flowValues, gates } = state;
   const isLayer = (index: number) => index < layers.length;
   if (!ascending(steps)) return "its steps are out of order";
   for (const [name, matrix] of metrics) {
@@ -20,6 +20,7 @@ export function inconsistency(state: State): string | null {
   }
   for (const [name, matrix] of scalars) if (!fits(matrix, SCALAR_ROWS, matrix.columns)) return `scalar ${name} does not fit`;
   if (!flow.every(({ layer }) => isLayer(layer))) return "the tensor flow names a layer that does not exist";
+  if (!gates.every(({ layer }) => isLayer(layer))) return "a gate names a layer that does not exist";
   if (flowLayouts.length !== flow.length) return "the layouts do not fit the tensor flow";
   return fits(flowValues, flow.length, FLOW_COLUMNS) ? null : "the numbers do not fit the tensor flow";
 }

@@ -1,10 +1,11 @@
 // The state of one run in the browser: the newest snapshot plus the increments that followed it without a gap.
 import { inconsistency } from "./consistent";
 import { decodeArrays, joinColumns, lowerBound, type Matrix } from "./decode";
-import type { FindingInfo, FlowSite, Header, Layer, TensorLayout } from "./generated/messages";
+import type { FindingInfo, FlowSite, Gate, Header, Layer, TensorLayout } from "./generated/messages";
 import { type LayerDetail, readDetail } from "./detail";
 import { isDetail, isGraph, isIncrement, isSnapshot } from "./generated/validate";
 import { type ModuleGraph, readGraph } from "./graph";
+import { type PrecisionMap, readPrecision } from "./precision";
 
 export interface State {
   sequence: number;
@@ -24,6 +25,9 @@ export interface State {
   graph: ModuleGraph | null;
   /** The newest closer look at each layer, by its name; the newest last. */
   details: ReadonlyMap<string, LayerDetail>;
+  gates: Gate[];
+  /** Null where no precision was decided on. */
+  precision: PrecisionMap | null;
 }
 
 /** Layers of which a closer look is kept. */
@@ -98,6 +102,8 @@ export class Store {
         flowValues: arrays.get("flow") ?? NOTHING,
         graph: this.#graph,
         details: this.#details,
+        gates: message.gates ?? [],
+        precision: message.precision === undefined ? null : readPrecision(message.precision, arrays),
       };
     }
     const state = this.state;

@@ -1,4 +1,4 @@
-// Generated from messages.schema.json by "npm run generate"; schema sha256: fb28b1fe7720a011994ea626c8b949331cc2790caee6a817fd0a043cb467d513
+// Generated from messages.schema.json by "npm run generate"; schema sha256: 7956052b91b05002d6c8ca13ff40b19845bc146e2885ce6b42d4c60640430ecf
 /**
  * Everything that travels from Python to the browser. Arrays follow as one binary payload.
  */
@@ -87,6 +87,11 @@ export interface Snapshot {
    */
   findings: FindingInfo[];
   /**
+   * @maxItems 256
+   */
+  gates?: Gate[];
+  precision?: Precision;
+  /**
    * @maxItems 64
    */
   arrays: ArrayInfo[];
@@ -155,6 +160,56 @@ export interface FindingInfo {
   evidence: Fact[];
   cause: Text;
   fix: Text;
+}
+/**
+ * A sparse gate, and how often its blocks were open in its newest window; 0 samples before the first.
+ */
+export interface Gate {
+  layer: number;
+  samples: number;
+  blocks: number;
+  /**
+   * @maxItems 64
+   */
+  open: number[];
+  /**
+   * The same blocks for every sample.
+   */
+  constant: boolean;
+}
+/**
+ * Decisions on the precision of layers; arrays: decisions (revision, layer, texts) and evidence.
+ */
+export interface Precision {
+  /**
+   * @maxItems 1000
+   */
+  layers: Name[];
+  /**
+   * @maxItems 5000
+   */
+  texts: Name[];
+  /**
+   * Revisions that are left out.
+   */
+  earlier: number;
+  skipped_before: number;
+  /**
+   * @minItems 1
+   * @maxItems 60
+   */
+  revisions: Revision[];
+}
+export interface Revision {
+  step: number;
+  epoch: number;
+  policy: Name;
+  half: Name;
+  loss_scale: number | null;
+  /**
+   * Steps since, up to the next revision.
+   */
+  skipped: number;
 }
 /**
  * One array of the payload; arrays lie one after the other, little endian, row by row.

@@ -1,6 +1,6 @@
-// Generated from messages.schema.json by "npm run generate"; schema sha256: fb28b1fe7720a011994ea626c8b949331cc2790caee6a817fd0a043cb467d513
+// Generated from messages.schema.json by "npm run generate"; schema sha256: 7956052b91b05002d6c8ca13ff40b19845bc146e2885ce6b42d4c60640430ecf
 // Generated from requests.schema.json by "npm run generate"; schema sha256: ecf891f6a3fd4c5a1de9b235d5901ccd7e7ee9bf50dd629c492afc4dd02b4292
-// Generated from explanations.schema.json by "npm run generate"; schema sha256: ee5a9fb8c748d33d306e04690bf8199f4aae0db9af65b61fdaed8000f0ef0021
+// Generated from explanations.schema.json by "npm run generate"; schema sha256: f8538461b6e3a028df5d722714bdbb2777be8bb2c9a88017690d92f0a1f441f0
 import type { Charts, Detail, End, Graph, Increment, Setup, Snapshot } from "./messages";
 import type { Answer, SessionsReply } from "./requests";
 import type { AttentionMessage, AttributionMessage, Choices, Progress } from "./explanations";

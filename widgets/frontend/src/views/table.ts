@@ -6,11 +6,13 @@ import type { Host } from "./view";
 export interface Numbers {
   /** The first one is above the names of the rows. */
   heads: string[];
-  rows: [name: string, ...values: number[]][];
+  rows: [name: string, ...values: (number | string)[]][];
 }
 
 /** A table of so many rows can be read; of the others it is said how many there are. */
 const MOST_ROWS = 200;
+
+const NUMBER = "ds-number";
 
 export function tableTwin(host: Pick<Host, "select">, label: string, testid: string) {
   const heads = h("tr");
@@ -27,10 +29,10 @@ export function tableTwin(host: Pick<Host, "select">, label: string, testid: str
     show(numbers: () => Numbers): void {
       if (!element.open) return;
       const { heads: names, rows } = numbers();
-      heads.replaceChildren(...names.map((name, index) => h("th", { scope: "col", class: numeric(index) }, name)));
+      heads.replaceChildren(...names.map((name, index) => h("th", { scope: "col", class: typeof rows[0]?.[index] === "number" ? NUMBER : null }, name)));
       body.replaceChildren(
         ...rows.slice(0, MOST_ROWS).map(([name, ...values]) =>
-          h("tr", {}, h("th", { scope: "row" }, name), ...values.map((value) => h("td", { class: numeric(1) }, formatNumber(value)))),
+          h("tr", {}, h("th", { scope: "row" }, name), ...values.map(cell)),
         ),
       );
       more.hidden = rows.length <= MOST_ROWS;
@@ -48,6 +50,6 @@ export function rowsBySteps(steps: ArrayLike<number>, columns: ArrayLike<number>
   ]);
 }
 
-function numeric(index: number): string | null {
-  return index > 0 ? "ds-number" : null;
+function cell(value: number | string): HTMLElement {
+  return typeof value === "number" ? h("td", { class: NUMBER }, formatNumber(value)) : h("td", {}, value);
 }

@@ -8,6 +8,8 @@ export interface Tab {
   name: string;
   title: string;
   make(host: Host, parent: HTMLElement): View | Promise<View>;
+  /** Whether there is anything to show; without it there always is. A tab stays once it was needed. */
+  present?(state: State): boolean;
 }
 
 /** A view is made when its tab is chosen for the first time; the first tab is, to begin with. */
@@ -20,7 +22,7 @@ export function tabsView(host: Host, parent: HTMLElement, tabs: readonly [Tab, .
     const panel = h("div", { role: "tabpanel", id: `${id}-${tab.name}-panel`, "aria-labelledby": handle.id, hidden: true });
     handle.setAttribute("aria-controls", panel.id);
     handle.addEventListener("click", () => void choose(page));
-    list.append(handle);
+    if (tab.present === undefined) list.append(handle);
     parent.append(panel);
     const page = { tab, handle, panel, view: null as View | null, making: null as Promise<View> | null };
     return page;
@@ -33,7 +35,8 @@ export function tabsView(host: Host, parent: HTMLElement, tabs: readonly [Tab, .
     const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (move === undefined) return;
     event.preventDefault();
-    const next = pages.at((pages.indexOf(chosen) + move) % pages.length)!;
+    const offered = pages.filter(({ handle }) => list.contains(handle));
+    const next = offered.at((offered.indexOf(chosen) + move) % offered.length)!;
     next.handle.focus();
     void choose(next);
   });
@@ -55,9 +58,19 @@ export function tabsView(host: Host, parent: HTMLElement, tabs: readonly [Tab, .
     host.select({});
   }
 
+  /** Offers the tabs that have something to show by now, each in its place. */
+  function offer(state: State): void {
+    for (const [index, { tab, handle }] of pages.entries()) {
+      if (list.contains(handle) || !tab.present?.(state)) continue;
+      const next = pages.slice(index + 1).find((page) => list.contains(page.handle));
+      list.insertBefore(handle, next?.handle ?? null);
+    }
+  }
+
   void choose(chosen);
   return {
     update(state: State, selection: Selection) {
+      offer(state);
       chosen.view?.update(state, selection);
     },
     remove() {
