@@ -35,6 +35,9 @@ KERNEL_PLAYERS = 200
 STEPS = 32
 """Points on each path of expected gradients."""
 
+INTERRUPTED = "It was interrupted: the values are as far as they had got."
+"""The note of values that are not all that was asked for."""
+
 
 COALITIONS = 2048
 """So many coalitions, and two for each player, are sampled where ``max_evals`` does not say otherwise."""
@@ -140,7 +143,7 @@ def _explained(game: Game, method: Method, max_evals: int | None, progress: bool
         notes.append(f"Only {most} of the background's rows were used, to keep to `max_evals`.")
     estimators = _ESTIMATORS[method](game, max_evals, seed)
     if _run(estimators, progress):
-        notes.append("It was interrupted: the values are as far as they had got.")
+        notes.append(INTERRUPTED)
     return replace(_attribution(game, estimators), notes=tuple(notes))
 
 

@@ -1,5 +1,6 @@
 """Computing what is chosen: between cells only, with a model that stays as it is, and errors that are told."""
 
+import re
 import threading
 import time
 from types import SimpleNamespace
@@ -203,7 +204,40 @@ def test_a_computation_is_cancelled(rows):
     assert model.began.wait(PATIENCE_S)
     widget._handle_msg({"content": {"data": {"method": "custom", "content": {"type": "cancel"}}}})
     until(lambda: widget._work._thread is None)
-    assert widget.progress["said"] == "Cancelled." or "interrupted" in " ".join(widget.result.notes)
+    assert widget.progress["said"] == "Cancelled before anything was known: choose Explain again."
+    assert widget.result is None
+
+
+def test_what_was_known_when_it_was_cancelled_is_shown_as_a_part(rows):
+    class Together(Slow):
+        """All features count through each other only: sampling takes long."""
+
+        def forward(self, x):
+            return super().forward(x) + (30 * x).prod(1, keepdim=True)
+
+    model = Together(0.01)
+    explainer = Explainer(model, rows[:5], rows[50:250])
+    widget = InteractiveExplanation(model, explainer, explainer.first())
+    ask(widget, method="permutation", target="output 0")
+    until(lambda: re.match(r"1\d\d forward passes", widget.progress["said"]))
+    widget._handle_msg({"content": {"data": {"method": "custom", "content": {"type": "cancel"}}}})
+    until(lambda: widget._work._thread is None)
+    said = "Sample 0 by permutation, as far as it had got: it was ended early."
+    assert widget.progress == {"type": "progress", "state": "idle", "said": said}
+    assert np.isfinite(widget.result.values).all()
+    assert any("interrupted" in note for note in widget.explanation["message"]["notes"])
+
+
+def test_a_wish_that_waits_is_cancelled(rows, shell):
+    model = Slow()
+    widget = interactive(model, rows, shell)
+    model.began.clear()
+    ask(widget)
+    widget._handle_msg({"content": {"data": {"method": "custom", "content": {"type": "cancel"}}}})
+    assert (widget.progress["state"], widget.progress["said"]) == ("idle", "Cancelled.")
+    shell.events.trigger("post_run_cell")
+    assert widget._work._thread is None
+    assert not model.began.is_set()
 
 
 def test_what_is_asked_while_a_cell_runs_is_computed_after_it(rows, shell):

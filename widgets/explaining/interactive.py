@@ -10,6 +10,7 @@ import traitlets
 from torch import nn
 
 from deepseek.errors import DeepseekError
+from deepseek.explain.shap_values import INTERRUPTED
 from deepseek.text import printable
 from deepseek.widgets.explaining.between_cells import BetweenCells
 from deepseek.widgets.explaining.computing import Cancelled, computing
@@ -82,20 +83,26 @@ class InteractiveExplanation(ExplanationWidget):
         """
         validator(SCHEMA, REQUESTS[request["type"]])(request)
         if request["type"] == "cancel":
-            self._stop_first.set()
-            self._work.cancel()
+            self._cancel()
             return
         question = Question(**{name: value for name, value in request.items() if name != "type"})
         said = "It begins when the running cell has ended." if self._work.cell_runs else "Beginning…"
         self.progress = _progress("waiting", said)
         self._work.submit(lambda stop: self._answer_quietly(question, stop))
 
+    def _cancel(self) -> None:
+        """End what is computed, or forget what waits to be."""
+        self._stop_first.set()
+        self._work.cancel()
+        if self.progress["state"] == "waiting":
+            self.progress = _progress("idle", "Cancelled.")
+
     def _answer_quietly(self, question: Question, stop: Event) -> None:
         try:
             self._answer(question, stop)
         except KeyboardInterrupt:
-            said = "A cell began, so this ended: choose Explain again." if self._work.cell_runs else "Cancelled."
-            self.progress = _progress("failed", said)
+            why = "A cell began" if self._work.cell_runs else "Cancelled"
+            self.progress = _progress("failed", f"{why} before anything was known: choose Explain again.")
 
     def _answer(self, question: Question, stop: Event) -> None:
         began = time.monotonic()
@@ -106,7 +113,8 @@ class InteractiveExplanation(ExplanationWidget):
                 self._told = now
                 self.progress = _progress("computing", f"{passes:,} forward passes, {now - began:.0f} s")
 
-        self.progress = _progress("computing", f"Sample {question.sample} by {question.method}")
+        what = f"Sample {question.sample} by {question.method}"
+        self.progress = _progress("computing", what)
         try:
             with computing(self._model, stop, tell):
                 explanation = self._explainer.answer(question)
@@ -115,7 +123,8 @@ class InteractiveExplanation(ExplanationWidget):
             kind = "" if isinstance(error, DeepseekError) else f"{type(error).__name__}: "
             self.progress = _progress("failed", f"{kind}{error}")
         else:
-            self.progress = _progress("idle", f"Sample {question.sample} by {question.method}.")
+            partial = ", as far as it had got: it was ended early" if INTERRUPTED in explanation.notes else ""
+            self.progress = _progress("idle", f"{what}{partial}.")
 
 
 def _choices(explainer: Explainer, question: Question) -> dict[str, Any]:
