@@ -203,7 +203,7 @@ class Session(Verbs, Viewable):
     def explain_with(self, inputs: Any, background: Any = None, *, method: str = "auto", target: Any = None) -> None:
         """Say what ``explain`` explains while training is paused, also from the panel: such as a held-out batch.
 
-        What it finds is shown below the cell that trains, and kept in ``explanations``.
+        What it finds is shown in the panel and below the cell that trains, and kept in ``explanations``.
 
         Args:
             inputs: What to explain; see ``deepseek.explain.shap``.

@@ -3,7 +3,7 @@
 Generated from the schema by ``npm run generate``.
 """
 
-# schema sha256: ee5a9fb8c748d33d306e04690bf8199f4aae0db9af65b61fdaed8000f0ef0021
+# schema sha256: f8538461b6e3a028df5d722714bdbb2777be8bb2c9a88017690d92f0a1f441f0
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ class AttentionMessage(TypedDict):
     most: float
     deviation: float
     maps: list[MapInfo]
+    scores: list[ScoresInfo]
     sequences: list[Sequence]
     height: int
     width: int
@@ -68,6 +69,15 @@ class MapInfo(TypedDict):
     queries: list[int]
     looking: int
     seen: int
+    patches: Patches | None
+
+
+class ScoresInfo(TypedDict):
+    """A derived map, with how faithful it is; tokens is a place in the sequences, -1 without texts."""
+
+    method: Name
+    verdict: Text
+    tokens: int
     patches: Patches | None
 
 

@@ -60,6 +60,11 @@ class Feed:
             self._show_graph(graph)
             self._show_details(details)
 
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to tell of which nobody notifies."""
+        return False
+
     def start(self, notify: Callable[[], None]) -> None:
         """Have ``notify`` called when there is news, in the recording's thread; it must not raise there."""
         self._notify = notify

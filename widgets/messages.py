@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from deepseek.inspector.record import Finding
 from deepseek.inspector.recording import Overhead, Status
 from deepseek.text import well_formed
+from deepseek.widgets.explanation_types import AttentionMessage, AttributionMessage
 from deepseek.widgets.message_types import ArrayInfo, Fact, FindingInfo, Header, Message, OverheadInfo, Scalar
 
 NAME_LENGTH = 400
@@ -27,7 +28,7 @@ SCHEMA = Path(__file__).parent / "schema" / "messages.schema.json"
 class Packet:
     """A message and the arrays that it names, one after the other as little-endian bytes."""
 
-    message: Message
+    message: Message | AttributionMessage | AttentionMessage
     payload: bytes
 
     @property

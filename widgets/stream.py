@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from deepseek.inspector import Session
 from deepseek.inspector.run import Run
 from deepseek.text import printable
-from deepseek.widgets.feed import Feed, Stored
+from deepseek.widgets.explaining.feed import ExplainedFeed
+from deepseek.widgets.feed import Stored
 from deepseek.widgets.messages import Packet, long_text, validated
 from deepseek.widgets.setup_message import setup_message
 from deepseek.widgets.teller import Teller
@@ -68,7 +69,7 @@ class Stream:
         try:
             self._comm.send(setup_message(self._session, self._session.key))
             self._teller.hurry()
-            self._teller.tell(Feed(self._session, self._stored))
+            self._teller.tell(ExplainedFeed(self._session, self._stored))
         except Exception as error:  # noqa: BLE001  a broken view must not end in the user's cell
             reason = f"The live view stopped: {type(error).__name__}: {error}. Training goes on."
             log.warning("deepseek: %s", printable(reason))

@@ -18,7 +18,7 @@ CPU_SHARE = 0.02
 """Of a processor, for each view: threads of Python take turns, so the thread that trains waits for this one."""
 
 LOOK_S = 0.25
-"""So often it is looked whether the session was paused or resumed, which no step tells."""
+"""So often it is looked whether the session was paused, resumed or explained, which no step tells."""
 
 _telling: "set[Teller]" = set()
 
@@ -92,16 +92,16 @@ class Teller:
         feed.start(self.hurry)
         _telling.add(self)
         try:
-            while not feed.ended and self._waited():
+            while not feed.ended and self._waited(feed):
                 self._tell(feed)
         finally:
             _telling.discard(self)
             self._stopped.set()
             feed.close()
 
-    def _waited(self) -> bool:
+    def _waited(self, feed: Feed) -> bool:
         """Wait for something to tell; return False when there is nobody left to tell it to."""
-        while not self._news.wait(LOOK_S) and self._recording.status.state in (self._state, "closed"):
+        while not (self._news.wait(LOOK_S) or feed.waits) and self._recording.status.state in (self._state, "closed"):
             if self._gone():
                 self.stop()
         self._news.clear()

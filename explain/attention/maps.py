@@ -40,6 +40,7 @@ class AttentionMaps(Sequence[AttentionMap]):
         notes: What a reader must know before trusting the maps.
         call: What the model was called with; None when read from a file.
         limit_bytes: Most memory that maps may take, also those that ``relevance`` makes anew.
+        scores: Derived maps that are shown with them, such as ``rollout`` returns.
     """
 
     maps: tuple[AttentionMap, ...]
@@ -50,6 +51,7 @@ class AttentionMaps(Sequence[AttentionMap]):
     notes: tuple[str, ...] = ()
     call: Call | None = None
     limit_bytes: int = LIMIT_BYTES
+    scores: "tuple[TokenScores, ...]" = ()
 
     @property
     def names(self) -> list[str]:
@@ -128,6 +130,7 @@ class AttentionMaps(Sequence[AttentionMap]):
             f"Where {self.model} looks, which is not why it decides: {len(self)} attention calls",
             *(f"  {each.name} ({each.kind}): {' × '.join(map(str, each.weights.shape))}" for each in self.maps),
             f"  weights x values equals what each call returned, to {worst:.1g} of its largest number",
+            *(f"  {each}" for each in self.scores),
             *(f"  Note: {note}" for note in self.notes),
         ]
         return printable("\n".join(lines))
@@ -162,16 +165,19 @@ class AttentionMaps(Sequence[AttentionMap]):
         each = self[-1 if at is None else at]
         return one_head(self, each, each.heads[0] if head is None else head, row)
 
-    def widget(self) -> "ExplanationWidget":
+    def widget(self, *, scores: "Sequence[TokenScores]" = ()) -> "ExplanationWidget":
         """Return the interactive view: a grid of all heads, one head in detail, and what one token looks at.
 
         It holds all that it shows (3.5 million weights at most, it says what was left out), and needs no Jupyter
         kernel.
 
+        Args:
+            scores: Derived maps that it shows too, such as ``[maps.rollout()]``, with how faithful they are.
+
         Raises:
             DeepseekError: One row alone has more weights: select layers, heads or tokens.
         """
-        return viewer().explanation_widget(self)
+        return viewer().explanation_widget(self._with(scores))
 
     def average(self, at: int | str = -1, *, target: "Target" = None, orders: int = ORDERS) -> "TokenScores":
         """Return how much each token is looked at in one map, as the mean over its heads and queries.
@@ -226,23 +232,20 @@ class AttentionMaps(Sequence[AttentionMap]):
 
         return relevance(self, target, orders)
 
-    def report(self, path: str | os.PathLike[str], *, row: int = 0, scores: "Sequence[TokenScores]" = ()) -> Path:
-        """Write a page with every head of one row, which needs neither scripts nor the network.
+    def report(self, path: str | os.PathLike[str], *, scores: "Sequence[TokenScores]" = ()) -> Path:
+        """Write one self-contained HTML file with the same view; it opens offline, and is read without scripts too.
 
         Args:
             path: Where to write.
-            row: Which row.
             scores: Derived maps that the page shows too, such as ``[maps.rollout()]``, with how faithful they are.
 
         Returns:
             The path, made absolute.
 
         Raises:
-            DeepseekError: The file cannot be written, or there is no such row.
+            DeepseekError: The file cannot be written, or one row alone has too many weights.
         """
-        from deepseek.explain.attention.page import report
-
-        return report(self, path, row, scores)
+        return viewer().explanation_report(self._with(scores), path)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write a file that holds numbers and plain text only; the model is not in it.
@@ -267,6 +270,12 @@ class AttentionMaps(Sequence[AttentionMap]):
         from deepseek.explain.attention.storing import load
 
         return load(path)
+
+    def _with(self, scores: "Sequence[TokenScores]") -> "AttentionMaps":
+        rows = {len(each.weights) for each in self.maps}
+        if any({len(each.values)} != rows for each in scores):
+            raise DeepseekError(f"`scores` must be of the rows that the maps are of, {max(rows, default=0)}.")
+        return replace(self, scores=(*self.scores, *scores))
 
     def _only(self, maps: Iterable[AttentionMap]) -> "AttentionMaps":
         return replace(self, maps=tuple(maps))

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from accessible import violations
-from lab_pages import RUN, execute, open_notebook, run_to_its_end, shut_down, write_notebook
+from lab_pages import RUN, execute, open_notebook, run_to_its_end, show_panel, shut_down, write_notebook
 from sklearn.datasets import load_iris
 
 pytestmark = pytest.mark.browser
@@ -36,7 +36,16 @@ with deepseek.inspect(net, optimizer, run="explained.dsrun") as session:
         optimizer.step()
 """.strip()
 
-CELLS = (SETUP, SHOW, CHOOSE, TRAIN)
+SLOW = """
+import time
+class Slow(nn.Module):
+    def forward(self, x):
+        time.sleep(0.02)
+        return (9 * x.sum(1, keepdim=True)).sin()
+%deepseek_explain Slow() rows --background rows[50:150] --name slow
+""".strip()
+
+CELLS = (SETUP, SHOW, CHOOSE, TRAIN, SLOW)
 
 SAVE_WIDGETS = """async () => await window.jupyterapp.serviceManager.settings.save(
   '@jupyter-widgets/jupyterlab-manager:plugin', JSON.stringify({ saveState: true }))"""
@@ -64,6 +73,7 @@ def test_explanations_are_shown_chosen_and_made_in_a_pause(notebook, artifacts):
     page = notebook.page
     look_at_one_that_was_computed(page, artifacts)
     choose_another_sample(page, artifacts)
+    cancel_in_the_middle(page, artifacts)
     explain_in_a_pause(page, artifacts)
     assert notebook.errors == []
 
@@ -123,6 +133,32 @@ def choose_another_sample(page, artifacts):
     check_access(page, shown)
 
 
+def cancel_in_the_middle(page, artifacts):
+    """What was known when *Cancel* is clicked is shown, and says that it is a part; what was shown stays else."""
+    run_to_its_end(page, 4)
+    shown = cell(page, 4)
+    said, cancel = part(shown, "said"), part(shown, "cancel")
+    said.get_by_text("Sample 0 by auto.").wait_for(timeout=60_000)
+    assert cancel.is_disabled()
+    part(shown, "method").select_option("permutation")
+    part(shown, "sample").fill("70")
+    part(shown, "begin").click()
+    said.get_by_text(re.compile(r"^\d forward passes")).wait_for(timeout=60_000)
+    cancel.click()
+    said.get_by_text("Cancelled before anything was known").wait_for(timeout=20_000)
+    assert "Row 0" in part(shown, "verdict").inner_text()
+    part(shown, "begin").click()
+    said.get_by_text(re.compile(r"^[4-9]\d forward passes")).wait_for(timeout=60_000)
+    cancel.click()
+    said.get_by_text("Sample 70 by permutation, as far as it had got: it was ended early.").wait_for(timeout=20_000)
+    assert "It was interrupted" in part(shown, "notes").inner_text()
+    assert "Row 70" in part(shown, "verdict").inner_text()
+    assert part(shown, "bars").locator(".ds-bar-line").count() == 4
+    assert cancel.is_disabled()
+    shown.scroll_into_view_if_needed()
+    page.screenshot(path=artifacts / "explain-lab-cancelled.png")
+
+
 def check_access(page, shown):
     """axe-core finds nothing in form and explanation, in both themes."""
     for theme in ("dark", "light"):
@@ -136,17 +172,24 @@ def check_access(page, shown):
 
 
 def explain_in_a_pause(page, artifacts):
-    """The button of a paused training explains its weights, below its cell, while that cell runs."""
+    """The button in the panel of a paused training explains its weights: there, and below the cell that runs."""
+    panel = show_panel(page)
     page.evaluate(RUN, 3)
-    shown = cell(page, 3)
-    button = shown.locator("[data-testid=control-explain]")
+    button = panel.locator("[data-testid=control-explain]")
     button.wait_for(timeout=60_000)
     button.click()
-    part(shown, "bars").wait_for(timeout=60_000)
-    assert shown.locator(".jp-InputPrompt").first.inner_text() == "[*]:"
-    part(shown, "row").select_option("3")
-    assert "Row 3" in part(shown, "verdict").inner_text()
-    shown.scroll_into_view_if_needed()
+    explained, below = panel.locator("[data-testid=panel-explained]"), cell(page, 3)
+    for shown in (explained, below):
+        part(shown, "bars").wait_for(timeout=60_000)
+        assert "These are the weights after step" in part(shown, "notes").inner_text()
+        part(shown, "row").select_option("3")
+        assert "Row 3" in part(shown, "verdict").inner_text()
+    assert below.locator(".jp-InputPrompt").first.inner_text() == "[*]:"
     page.screenshot(path=artifacts / "explain-lab-paused.png")
-    shown.locator("[data-testid=control-pause]").click()
+    assert violations(page, explained) == []
+    explained.locator("[data-testid=explained-close]").click()
+    assert not explained.is_visible()
+    button.click()
+    part(explained, "bars").wait_for(timeout=60_000)
+    panel.locator("[data-testid=control-pause]").click()
     page.evaluate("async () => { await window.cellEnd; }")

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import random
 import runpy
 import threading
@@ -14,12 +15,14 @@ import jsonschema
 import pytest
 import torch
 from comm.base_comm import BaseComm, CommManager
+from controlled import until
 from torch import nn
 
 import deepseek
 from deepseek.widgets import control_comm
 from deepseek.widgets.audience import Audience
 from deepseek.widgets.control_comm import SCHEMA, STREAM, TARGET, ControlServer, register
+from deepseek.widgets.explaining.packing import SCHEMA as EXPLANATIONS
 from deepseek.widgets.messages import SCHEMA as MESSAGES
 
 WIDGETS = Path(control_comm.__file__).parent
@@ -381,3 +384,27 @@ def test_the_types_of_the_requests_are_current():
     digest = sha256(SCHEMA.read_bytes()).hexdigest()
     for name in ("requests.ts", "validate.js", "validate.d.ts"):
         assert f"schema sha256: {digest}" in (WIDGETS / "frontend" / "src" / "generated" / name).read_text()
+
+
+def test_whoever_follows_a_paused_training_gets_its_newest_explanation(comms, server, page, training):
+    training.steps(2)
+    rows = torch.rand(6, 4, generator=torch.Generator().manual_seed(0))
+    training.session.explain_with(rows[:2], rows[2:])
+    training.session.pause()
+    ended = threading.Thread(target=training.steps)
+    ended.start()
+    until(lambda: training.session.status.state == "paused")
+    ask(page, type="follow", session=training.session.key, stream="early")
+    published(comms.comms["early"], told("snapshot"))
+    training.session.explain()
+    for name in ("early", "late"):
+        if name == "late":
+            ask(page, type="follow", session=training.session.key, stream=name)
+        (message,) = [
+            each for each in published(comms.comms[name], told("attribution"), 60) if told("attribution")(each)
+        ]
+        assert "These are the weights after step 3." in message[1]["notes"]
+        jsonschema.validate(message[1], json.loads(EXPLANATIONS.read_text()))
+        assert len(message[2][0]) == sum(4 * math.prod(each["shape"]) for each in message[1]["arrays"])
+    training.session.resume()
+    ended.join(10)

@@ -1,5 +1,8 @@
 """Explanations in a real Chromium, opened from disk without a network."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from accessible import violations
@@ -10,6 +13,7 @@ from synthetic import SyntheticRecording
 from torch import nn
 
 from deepseek import explain
+from deepseek.explain import Attribution
 from deepseek.widgets.explaining.page import write_explanation
 from deepseek.widgets.report import write_report
 
@@ -46,6 +50,24 @@ TEXTS = [["the", "cat", "sat", "on", "it"], ["a", "dog", "ran", "to", "me"]]
 @pytest.fixture(scope="module")
 def maps():
     return explain.attention(Looking(), torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(0)))
+
+
+@pytest.fixture(scope="module")
+def texts():
+    """Attributions of two texts, of which every word has a number of its own: its length, "not" turns them round."""
+    sentences = (("not", "a", "wonderful", "film"), ("great",))
+    values = np.array([[-4.0, -1.0, -9.0, 0.0], [5.0, 0.0, 0.0, 0.0]])
+    return Attribution(
+        values_by_input={"input_ids": values},
+        data_by_input={"input_ids": np.zeros((2, 4))},
+        base_values=np.zeros(2),
+        outputs=values.sum(1),
+        method="exact",
+        target="output 0",
+        background="masked words",
+        groups=np.array([[0.0, 1, 2, 3], [0, -1, -1, -1]]),
+        shown=sentences,
+    )
 
 
 @pytest.fixture
@@ -117,6 +139,28 @@ def test_every_number_stands_in_a_table(open_explanation, table):
     ]
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_in_the_order_of_the_text_coloured_by_what_they_did(open_explanation, texts, scheme, artifacts):
+    page = open_explanation(texts, scheme)
+    words = page.locator("[data-testid=explain-words] > span")
+    assert words.all_inner_texts() == [f"not\n{MINUS}4", f"a\n{MINUS}1", f"wonderful\n{MINUS}9", "film\n0"]
+    bars = page.locator(".ds-bar-label").all_inner_texts()
+    assert bars == ["wonderful", "not", "a", "film"]
+    left, right = (page.locator(f"[data-testid=explain-{name}]").bounding_box() for name in ("words", "bars"))
+    assert left["x"] + left["width"] <= right["x"]
+    assert abs(left["y"] - right["y"]) < 20
+    colours = [each.evaluate("word => getComputedStyle(word).backgroundColor") for each in words.all()]
+    assert len(set(colours)) == 4
+    page.screenshot(path=artifacts / f"explain-words-{scheme}.png", full_page=True)
+    page.select_option("[data-testid=explain-row]", "1")
+    assert words.all_inner_texts() == ["great\n+5"]
+    assert words.first.evaluate("word => getComputedStyle(word).backgroundColor") not in colours
+
+
+def test_features_with_names_are_no_text(open_explanation, table):
+    assert not open_explanation(table).is_visible("[data-testid=explain-words]")
+
+
 def test_heads_are_chosen_by_keyboard_and_tell_their_weights(open_explanation, maps, artifacts):
     page = open_explanation(maps.labelled(TEXTS))
     assert page.inner_text("[data-testid=explain-head-title]") == "Head 0 of layers.1 (self)"
@@ -136,6 +180,28 @@ def test_heads_are_chosen_by_keyboard_and_tell_their_weights(open_explanation, m
     page.screenshot(path=artifacts / "explain-attention.png", full_page=True)
 
 
+def test_derived_maps_stand_in_the_report_with_how_faithful_they_are(open_page, maps, tmp_path, artifacts):
+    shown = maps.labelled(TEXTS)
+    rollout = shown.rollout(orders=3)
+    path = shown.report(tmp_path / "attention.html", scores=[rollout])
+    page = open_page(path)
+    page.wait_for_selector(".deepseek-ready", state="attached")
+    scores = page.locator("[data-testid=explain-scores]")
+    assert "attention rollout" in scores.locator("h3").inner_text()
+    assert rollout.verdict in scores.inner_text()
+    page.select_option("[data-testid=explain-row]", "1")
+    assert scores.locator(".ds-tokens span").all_inner_texts() == TEXTS[1]
+    scores.locator("summary").click()
+    first = scores.locator("tbody tr").first.inner_text().split("\t")
+    assert first[0] == TEXTS[1][rollout.values[1].argmax()]
+    assert float(first[1]) == pytest.approx(rollout.values[1].max(), rel=1e-3)
+    page.screenshot(path=artifacts / "explain-attention-report.png", full_page=True)
+    plain = open_page(path, java_script_enabled=False)
+    assert rollout.verdict in plain.inner_text("#deepseek-summary")
+    assert plain.is_visible("#deepseek-summary img")
+    assert plain.locator("#deepseek-summary th", has_text="entropy_bits").is_visible()
+
+
 def test_patches_are_laid_over_the_picture(open_explanation, artifacts):
     class Patches(nn.Module):
         def __init__(self):
@@ -149,21 +215,24 @@ def test_patches_are_laid_over_the_picture(open_explanation, artifacts):
 
     pictures = torch.tensor(load_digits().images[:2] / 16).float()[:, None]
     maps = explain.attention(Patches(), pictures)
-    page = open_explanation(maps)
+    scores = maps.average(orders=3)
+    page = open_explanation(replace(maps, scores=(scores,)))
     page.focus("[data-testid=explain-patches]")
     page.keyboard.press("End")
     told = page.get_attribute("[data-testid=explain-patches]", "aria-valuetext")
     assert told.startswith("patch 15: ")
     assert float(told.rpartition(" ")[2]) == pytest.approx(maps[0].weights[0, 0, 0, 15], abs=0.01)
     assert not page.is_visible("[data-testid=explain-tokens]")
+    page.locator("[data-testid=explain-scores] summary").click()
+    first = page.locator("[data-testid=explain-scores] tbody tr").first.inner_text().split("\t")
+    assert first[0] == f"patch {scores.values[0].argmax()}"
     page.screenshot(path=artifacts / "explain-patches.png", full_page=True)
 
 
 def test_twelve_layers_of_twelve_heads_and_128_tokens_stay_below_5_mb(open_page, tmp_path):
     shown = explain.attention(Looking(12, 12, 48), torch.randn(2, 128, 48))
-    written = write_explanation(
-        shown.labelled([[f"token {place}" for place in range(128)]] * 2), tmp_path / "large.html"
-    )
+    shown = shown.labelled([[f"token {place}" for place in range(128)]] * 2)
+    written = shown.report(tmp_path / "large.html", scores=[shown.rollout(orders=2)])
     assert written.stat().st_size <= 5e6
     page = open_page(written)
     page.wait_for_selector(".deepseek-ready", state="attached")
@@ -203,8 +272,9 @@ def test_hostile_names_do_nothing(open_explanation, table, maps):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(open_explanation, table, digits, maps, scheme):
-    for explanation in (table, digits[0], maps.labelled(TEXTS)):
+def test_axe_finds_nothing(open_explanation, table, digits, texts, maps, scheme):
+    labelled = maps.labelled(TEXTS)
+    for explanation in (table, digits[0], texts, replace(labelled, scores=(labelled.rollout(orders=2),))):
         page = open_explanation(explanation, scheme, bypass_csp=True)
         for summary in page.locator("#deepseek-live summary").all():
             summary.click()

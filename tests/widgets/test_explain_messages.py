@@ -126,15 +126,13 @@ def test_words_keep_their_texts_in_each_row():
     assert explanation_message(found).message["inputs"][0]["shown"] == [["very", "good"], ["bad"]]
 
 
-def test_what_is_too_much_is_left_out_and_said(table, monkeypatch):
-    monkeypatch.setattr("deepseek.widgets.explaining.attribution_message.LIMIT_BYTES", 1300)
-    packed = explanation_message(table)
+def test_what_is_too_much_is_left_out_and_said(table):
+    packed = explanation_message(table, limit_bytes=1300)
     assert packed.message["rows"] == 2
     assert len(packed.payload) <= 1300 + 100
     assert "the first 2 of 3 rows and 2 of 2 outputs" in packed.message["notes"][-1]
-    monkeypatch.setattr("deepseek.widgets.explaining.attribution_message.LIMIT_BYTES", 200)
     with pytest.raises(DeepseekError, match="join them by `groups`"):
-        explanation_message(table)
+        explanation_message(table, limit_bytes=200)
 
 
 def looking(rows=2, tokens=5, **options):
@@ -179,16 +177,29 @@ def test_pictures_come_with_the_maps_of_their_patches(digits):
     assert np.abs(pixels / 255 - digits[1][:2].reshape(2, 64).numpy()).max() < 0.01
 
 
-def test_of_too_many_maps_the_first_rows_are_sent(monkeypatch):
+def test_of_too_many_maps_the_first_rows_are_sent():
     maps = looking()
     row = sum(each.weights[0].size for each in maps)
-    monkeypatch.setattr("deepseek.widgets.explaining.attention_message.LIMIT_BYTES", row + 1)
-    packed = explanation_message(maps)
+    packed = explanation_message(maps, limit_bytes=row + 1)
     assert packed.message["rows"] == 1
     assert "the first 1 of 2 rows" in packed.message["notes"][-1]
-    monkeypatch.setattr("deepseek.widgets.explaining.attention_message.LIMIT_BYTES", row - 1)
     with pytest.raises(DeepseekError, match="select some"):
-        explanation_message(maps)
+        explanation_message(maps, limit_bytes=row - 1)
+
+
+def test_derived_maps_are_sent_with_how_faithful_they_are():
+    maps = looking().labelled([["[CLS]", "b", "c", "d", "e"]] * 2, special=["[CLS]"])
+    rollout = maps.rollout(orders=3)
+    packed = explanation_message(maps.widget(scores=[rollout])._shown)
+    arrays = unpacked(packed)
+    assert packed.message["scores"] == [
+        {"method": "attention rollout", "verdict": rollout.verdict, "tokens": 0, "patches": None}
+    ]
+    assert "in random order" in rollout.verdict
+    assert np.allclose(arrays["scores/0"], rollout.values, atol=1e-6)
+    assert np.allclose(arrays["largest/0"][:, 0], rollout.values[:, 1:].max(1), atol=1e-6)
+    with pytest.raises(DeepseekError, match="`scores` must be of the rows"):
+        maps.widget(scores=[looking(rows=1).rollout(orders=2)])
 
 
 def test_only_explanations_can_be_shown():

@@ -6,40 +6,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepseek.errors import DeepseekError
-from deepseek.explain import AttentionMap, AttentionMaps
+from deepseek.explain import AttentionMap, AttentionMaps, TokenScores
 from deepseek.explain.attention.erasing import patches
+from deepseek.explain.attention.picture import counted
 from deepseek.explain.attention.tokens import Tokens
 from deepseek.widgets.explaining.packing import LIMIT_BYTES, MOST_NOTES, Arrays, Packed, pack
-from deepseek.widgets.explanation_types import MapInfo, Patches
+from deepseek.widgets.explanation_types import MapInfo, Patches, ScoresInfo
 from deepseek.widgets.messages import long_text, name_text
 from deepseek.widgets.static_picture import cut
 
 TOKEN_LENGTH = 60
 
 
-def attention_message(maps: AttentionMaps, first: int = 0) -> Packed:
+def attention_message(maps: AttentionMaps, first: int = 0, limit_bytes: int = LIMIT_BYTES) -> Packed:
     """Return maps as a message: of as many rows as fit, which is then said in a note.
 
     Args:
         maps: What is sent.
         first: What the first row is called.
+        limit_bytes: Most weights that are sent.
 
     Raises:
         DeepseekError: Not even one row fits.
     """
     total = min(len(each.weights) for each in maps)
-    rows = _fitting(maps, total)
+    rows = _fitting(maps, total, limit_bytes)
     most = max(float(each.weights[:rows].max()) for each in maps) or 1.0
     sequences = _Sequences(rows)
     found, pictures = _pictures(maps, rows)
     infos = [_info(maps, each, sequences, found) for each in maps]
+    scores = [_scores_info(each, sequences, found) for each in maps.scores]
     arrays: Arrays = {
         f"weights/{place}": _bytes(each.weights[:rows] / most).reshape(-1, each.weights.shape[-1])
         for place, each in enumerate(maps)
     }
+    for place, each in enumerate(maps.scores):
+        arrays |= {f"scores/{place}": each.values[:rows], f"largest/{place}": _largest(each, rows)}
     notes = [long_text(note) for note in maps.notes[:MOST_NOTES]]
     if rows < total:
-        notes.append(f"Shown are the first {rows} of {total} rows: all would be more than {LIMIT_BYTES / 1e6} MB.")
+        notes.append(f"Shown are the first {rows} of {total} rows: all would be more than {limit_bytes / 1e6} MB.")
     message = {
         "type": "attention",
         "model": name_text(maps.model),
@@ -48,6 +53,7 @@ def attention_message(maps: AttentionMaps, first: int = 0) -> Packed:
         "most": most,
         "deviation": max(each.deviation for each in maps),
         "maps": infos,
+        "scores": scores,
         "sequences": [{"texts": texts} for texts in sequences.texts],
         "height": 0 if pictures is None else pictures.shape[1],
         "width": 0 if pictures is None else pictures.shape[2],
@@ -92,6 +98,22 @@ def _info(maps: AttentionMaps, each: AttentionMap, sequences: _Sequences, found:
     }
 
 
+def _scores_info(scores: TokenScores, sequences: _Sequences, found: Patches | None) -> ScoresInfo:
+    down, across = scores.grid
+    return {
+        "method": name_text(scores.method),
+        "verdict": long_text(scores.verdict),
+        "tokens": sequences.place(scores.tokens),
+        "patches": {"rows": down, "columns": across} if found and scores.pictures is not None else None,
+    }
+
+
+def _largest(scores: TokenScores, rows: int) -> NDArray[np.float64]:
+    """By row the largest score of a token that counts, ``[B, 1]``."""
+    largest = [own[counted(scores.tokens, row, len(own))].max() for row, own in enumerate(scores.values[:rows])]
+    return np.array(largest)[:, None]
+
+
 def _pictures(maps: AttentionMaps, rows: int) -> tuple[Patches | None, NDArray[np.uint8] | None]:
     """Return the pictures ``[B, H, W]`` whose patches the tokens are, in gray, and how many patches they have."""
     call = maps.call
@@ -125,11 +147,11 @@ def _whole(numbers: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.round(numbers).astype(np.uint8)
 
 
-def _fitting(maps: AttentionMaps, rows: int) -> int:
+def _fitting(maps: AttentionMaps, rows: int, limit_bytes: int) -> int:
     per_row = sum(int(each.weights[0].size) for each in maps)
-    if per_row > LIMIT_BYTES:
+    if per_row > limit_bytes:
         raise DeepseekError(
-            f"The maps of one row hold {per_row:,} weights, more than a page can show ({LIMIT_BYTES:,}): select some "
+            f"The maps of one row hold {per_row:,} weights, more than can be shown ({limit_bytes:,}): select some "
             "by `layers`, `heads` or `tokens`."
         )
-    return min(rows, LIMIT_BYTES // per_row)
+    return min(rows, limit_bytes // per_row)

@@ -15,12 +15,13 @@ from deepseek.widgets.messages import long_text, name_text
 Numbers = NDArray[np.float64]
 
 
-def attribution_message(attribution: Attribution, first: int = 0) -> Packed:
+def attribution_message(attribution: Attribution, first: int = 0, limit_bytes: int = LIMIT_BYTES) -> Packed:
     """Return an attribution as a message: of as many rows and outputs as fit, which is then said in a note.
 
     Args:
         attribution: What is sent.
         first: What the first row is called.
+        limit_bytes: Most numbers that are sent.
 
     Raises:
         DeepseekError: There are too many features for even one row and output.
@@ -32,7 +33,7 @@ def attribution_message(attribution: Attribution, first: int = 0) -> Packed:
         "gap": attribution.completeness_gap,
     }
     total = named["base"].reshape(len(named["base"]), -1).shape
-    rows, outputs = _fitting(parts, *total)
+    rows, outputs = _fitting(parts, *total, limit_bytes)
     arrays: Arrays = {name: each.reshape(total)[:rows, :outputs] for name, each in named.items()}
     for place, part in enumerate(parts):
         arrays |= {f"{name}/{place}": array for name, array in part.arrays(rows, outputs).items()}
@@ -40,7 +41,7 @@ def attribution_message(attribution: Attribution, first: int = 0) -> Packed:
     if (rows, outputs) != total:
         notes.append(
             f"Shown are the first {rows} of {total[0]} rows and {outputs} of {total[1]} outputs: all would be more "
-            f"than {LIMIT_BYTES / 1e6} MB."
+            f"than {limit_bytes / 1e6} MB."
         )
     message = {
         "type": "attribution",
@@ -162,15 +163,15 @@ def _output_names(attribution: Attribution, count: int) -> list[str]:
     return [name_text(each) for each in names[:count]]
 
 
-def _fitting(parts: list[_Part], rows: int, outputs: int) -> tuple[int, int]:
+def _fitting(parts: list[_Part], rows: int, outputs: int, limit_bytes: int) -> tuple[int, int]:
     """Return how many rows and outputs can be sent."""
     per_output = sum(4 * part.values.shape[2] * (1 if part.errors is None else 2) for part in parts)
     per_row = sum(4 * part.data.shape[1] * (1 if part.cells is None else 2) for part in parts)
-    shown = min(outputs, (LIMIT_BYTES - per_row) // per_output)
+    shown = min(outputs, (limit_bytes - per_row) // per_output)
     if shown < 1:
         features = sum(part.values.shape[2] for part in parts)
         raise DeepseekError(
-            f"{features:,} features of one row are more than a page can show ({LIMIT_BYTES / 1e6} MB): join them by "
+            f"{features:,} features of one row are more than can be shown ({limit_bytes / 1e6} MB): join them by "
             "`groups`, or use `plot`."
         )
-    return min(rows, LIMIT_BYTES // (per_row + shown * per_output)), shown
+    return min(rows, limit_bytes // (per_row + shown * per_output)), shown

@@ -6,25 +6,26 @@ from deepseek.errors import DeepseekError
 from deepseek.explain import AttentionMaps, Attribution
 from deepseek.widgets.explaining.attention_message import attention_message
 from deepseek.widgets.explaining.attribution_message import attribution_message
-from deepseek.widgets.explaining.packing import Packed
+from deepseek.widgets.explaining.packing import LIMIT_BYTES, Packed
 
 Explanation = Attribution | AttentionMaps
 
 
-def explanation_message(explanation: Explanation, first: int = 0) -> Packed:
+def explanation_message(explanation: Explanation, first: int = 0, limit_bytes: int = LIMIT_BYTES) -> Packed:
     """Return an attribution or attention maps as a message.
 
     Args:
         explanation: What is sent.
         first: What the first row is called.
+        limit_bytes: Most numbers that are sent; of more, the first rows and outputs.
 
     Raises:
         DeepseekError: It is neither, or too large to be shown.
     """
     checked = checked_explanation(explanation)
     if isinstance(checked, Attribution):
-        return attribution_message(checked, first)
-    return attention_message(checked, first)
+        return attribution_message(checked, first, limit_bytes)
+    return attention_message(checked, first, limit_bytes)
 
 
 def checked_explanation(explanation: Any) -> Explanation:

@@ -1,11 +1,13 @@
 """Explains the current weights of a training that is paused, in the thread that trains."""
 
 import sys
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
 from torch import nn
 
+from deepseek.inspector.session import living_sessions
 from deepseek.widgets.explaining.computing import computing
 from deepseek.widgets.explaining.message import Explanation
 from deepseek.widgets.explaining.question import check_method, explained
@@ -32,15 +34,22 @@ class WhilePaused:
         self._inputs, self._background, self._target = inputs, background, target
 
     def __call__(self, model: nn.Module) -> Explanation:
-        """Explain the model as it is now, show that below the cell that runs, and return it.
+        """Explain the model as it is now, say after which step, show that below the cell that runs, and return it.
 
         Raises:
             DeepseekError: The method does not fit the model.
         """
         with computing(model, Event(), lambda _passes: None):
-            explanation = explained(model, self._inputs, self._method, self._background, self._target)
+            found = explained(model, self._inputs, self._method, self._background, self._target)
+        explanation = replace(found, notes=(*found.notes, *_steps(model)))
         if notebook_shell() is None:
             sys.stdout.write(static_text(explanation) + "\n")
         else:
             ExplanationWidget(explanation)._ipython_display_()
         return explanation
+
+
+def _steps(model: nn.Module) -> list[str]:
+    """After which step the weights of a model are as they are now, in words."""
+    watching = [session for session in living_sessions() if session.watches(model)]
+    return [f"These are the weights after step {session.status.step}." for session in watching]

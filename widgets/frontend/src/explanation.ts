@@ -1,7 +1,7 @@
 // An explanation as the views read it: the message, with its arrays checked against what it says of them.
 import { decodeArrays, type Matrix } from "./decode";
 import { formatNumber } from "./format";
-import type { AttentionMessage, AttributionMessage, InputInfo, MapInfo } from "./generated/explanations";
+import type { AttentionMessage, AttributionMessage, InputInfo, MapInfo, ScoresInfo } from "./generated/explanations";
 import { isAttentionMessage, isAttributionMessage } from "./generated/validate";
 
 export type Explanation = Attribution | Attention;
@@ -30,6 +30,7 @@ export interface InputValues {
 export interface Attention {
   message: AttentionMessage;
   maps: HeadMap[];
+  scores: ScoredTokens[];
   /** The pixels of each row's picture; null without. */
   pictures: Matrix | null;
 }
@@ -38,6 +39,14 @@ export interface HeadMap {
   info: MapInfo;
   /** Rows x heads x queries, by key: on a square-root scale, 255 for the largest weight of all. */
   weights: Matrix;
+}
+
+/** A derived map: a score for each token of each row. */
+export interface ScoredTokens {
+  info: ScoresInfo;
+  values: Matrix;
+  /** By row the largest score of a token that counts: special ones would hide the rest. */
+  largest: Matrix;
 }
 
 /** Reads an explanation; throws where it does not follow the schema or its arrays do not fit it. */
@@ -70,6 +79,11 @@ export function featureOf({ cells }: InputValues, row: number, pixel: number): n
 export function featureCount({ info, values, cells }: InputValues, row: number): number {
   const last = cells === null ? values.columns - 1 : Math.max(...new Set(rowOf(cells, cells.rows > 1 ? row : 0)));
   return Math.min(info.shown[row]?.length ?? last + 1, values.columns);
+}
+
+/** Whether the features of a row are the parts of a text, in its order. */
+export function isText({ info }: InputValues, row: number): boolean {
+  return info.height === 0 && info.features.length === 0 && (info.shown[row]?.length ?? 0) > 0;
 }
 
 /** The name of a feature and what it was in a row. */
@@ -125,7 +139,14 @@ function readAttention(message: AttentionMessage, payload: DataView): Attention 
     return { info, weights };
   });
   const pixels = message.height * message.width;
-  return { message, maps, pictures: pixels > 0 ? fitting(arrays, "pictures", message.rows, pixels) : null };
+  const scores = message.scores.map((info, index) => {
+    const values = fitting(arrays, `scores/${index}`, message.rows);
+    if (info.patches !== null && (pixels === 0 || info.patches.rows * info.patches.columns > values.columns)) {
+      throw new Error("Its patches do not fit its scores.");
+    }
+    return { info, values, largest: fitting(arrays, `largest/${index}`, message.rows, 1) };
+  });
+  return { message, maps, scores, pictures: pixels > 0 ? fitting(arrays, "pictures", message.rows, pixels) : null };
 }
 
 function fitting(arrays: Map<string, Matrix>, name: string, rows: number, columns?: number): Matrix {

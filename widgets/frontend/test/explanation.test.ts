@@ -45,6 +45,7 @@ function attention(change: Json = {}): Json {
     most: 0.5,
     deviation: 0,
     maps: [MAP],
+    scores: [],
     sequences: [{ texts: [["the", "cat"]] }],
     height: 0,
     width: 0,
@@ -107,6 +108,7 @@ describe("attention", () => {
     ["patches that are not there", { maps: [{ ...MAP, patches: { rows: 3, columns: 3 } }] }],
     ["pictures that are not there", { height: 2, width: 2 }],
     ["no maps", { maps: [] }],
+    ["scores that are not there", { scores: [{ method: "rollout", verdict: "", tokens: 0, patches: null }] }],
   ])("with %s is refused", (_, change) => {
     expect(() => readExplanation(attention(change), BYTES)).toThrow();
   });

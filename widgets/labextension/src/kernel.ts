@@ -6,7 +6,7 @@ import { type ChartSource, type Coming, coming } from "../../frontend/src/charts
 import { Control } from "../../frontend/src/control";
 import type { Charts, Setup } from "../../frontend/src/generated/messages";
 import type { Command, SessionInfo } from "../../frontend/src/generated/requests";
-import { isCharts, isSetup } from "../../frontend/src/generated/validate";
+import { isAttentionMessage, isAttributionMessage, isCharts, isSetup } from "../../frontend/src/generated/validate";
 import { Store } from "../../frontend/src/store";
 import { acquaint } from "./acquaint";
 import type { Absence } from "./empty";
@@ -27,12 +27,20 @@ const FOLLOWING_MS = 5000;
 /** How often at least, where it does not know us: it notes every refusal in its log. */
 const REFUSED_MS = 4000;
 
+/** An explanation as it came. */
+export interface Explained {
+  readonly message: unknown;
+  readonly payload: DataView;
+}
+
 export interface Run {
   readonly session: SessionInfo;
   readonly control: Control;
   readonly store: Store;
   readonly setup: Setup;
   readonly charts: Coming<ChartSource>;
+  /** The newest explanation of its weights. */
+  explained: Explained | null;
 }
 
 export class KernelWatch {
@@ -197,12 +205,20 @@ export class KernelWatch {
     if (isSetup(message)) return this.#begin(session, message);
     if (this.run?.session.key !== session.key) return;
     if (isCharts(message)) this.#draw(this.run, message, payload);
+    else if (isAttributionMessage(message) || isAttentionMessage(message)) this.#explain(this.run, { message, payload });
     else this.run.store.receive(message, payload);
   }
 
   #draw({ charts }: Run, { documents }: Charts, program: DataView): void {
     this.#bokeh ??= loadBokeh(new TextDecoder().decode(program));
     charts.resolve({ bokeh: this.#bokeh, documents });
+  }
+
+  /** A new stream of the same run brings the newest explanation again. */
+  #explain(run: Run, explained: Explained): void {
+    if (JSON.stringify(run.explained?.message) === JSON.stringify(explained.message)) return;
+    run.explained = explained;
+    this.changed.emit();
   }
 
   #begin(session: SessionInfo, setup: Setup): void {
@@ -215,7 +231,7 @@ export class KernelWatch {
     }
     const store = new Store();
     store.subscribe(() => this.changed.emit());
-    this.run = { session, control: this.#control, store, setup, charts: coming() };
+    this.run = { session, control: this.#control, store, setup, charts: coming(), explained: null };
     this.changed.emit();
   }
 

@@ -7,6 +7,7 @@ import { mount } from "../../frontend/src/app";
 import { h, setText } from "../../frontend/src/dom";
 import { OPEN_RUN } from "./commands";
 import { type Absence, advice, snippet } from "./empty";
+import { ExplainedView } from "./explained";
 import { icon } from "./icon";
 import type { KernelWatch, Run } from "./kernel";
 import type { Watcher } from "./watcher";
@@ -24,6 +25,7 @@ export class Panel extends Widget {
   #choice: HTMLSelectElement;
   #notice = h("div", { class: "deepseek-panel-notice", role: "status", "data-testid": "panel-notice", hidden: true });
   #empty = h("div", { class: "deepseek-empty", "data-testid": "panel-empty", hidden: true });
+  #explained: ExplainedView;
   #host = h("div");
   #absence: Absence | null = null;
   #run: Run | null = null;
@@ -45,11 +47,13 @@ export class Panel extends Widget {
     this.node.dataset["testid"] = "deepseek-panel";
     const bar = h("div", { class: "deepseek-bar", role: "toolbar", "aria-label": trans.__("Panel") }, this.#choice);
     bar.append(...actions.map((action) => this.#button(action)));
-    this.node.append(bar, this.#notice, this.#empty, this.#host);
+    this.#explained = new ExplainedView(trans);
+    this.node.append(bar, this.#notice, this.#empty, this.#explained.node, this.#host);
     watcher.changed.connect(this.#show, this);
   }
 
   override dispose(): void {
+    this.#explained.show(null);
     this.#takeAway();
     super.dispose();
   }
@@ -87,6 +91,7 @@ export class Panel extends Widget {
     const run = watch?.run ?? null;
     this.#showEmpty(run !== null ? null : notebook === null ? "no-notebook" : (watch?.absence ?? "no-kernel"));
     if (run !== this.#run) this.#showRun(run);
+    this.#explained.show(run?.explained ?? null);
   }
 
   #showSessions(watch: KernelWatch | null): void {

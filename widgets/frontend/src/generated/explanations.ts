@@ -1,4 +1,4 @@
-// Generated from explanations.schema.json by "npm run generate"; schema sha256: ee5a9fb8c748d33d306e04690bf8199f4aae0db9af65b61fdaed8000f0ef0021
+// Generated from explanations.schema.json by "npm run generate"; schema sha256: f8538461b6e3a028df5d722714bdbb2777be8bb2c9a88017690d92f0a1f441f0
 /**
  * What travels between Python and the browser about explanations. Arrays follow as one binary payload.
  */
@@ -95,7 +95,11 @@ export interface AttentionMessage {
    */
   maps: MapInfo[];
   /**
-   * @maxItems 4
+   * @maxItems 16
+   */
+  scores: ScoresInfo[];
+  /**
+   * @maxItems 20
    */
   sequences: Sequence[];
   /**
@@ -136,6 +140,15 @@ export interface MapInfo {
 export interface Patches {
   rows: number;
   columns: number;
+}
+/**
+ * A derived map, with how faithful it is; tokens is a place in the sequences, -1 without texts.
+ */
+export interface ScoresInfo {
+  method: Name;
+  verdict: Text;
+  tokens: number;
+  patches: Patches | null;
 }
 /**
  * A text for each token of each row.

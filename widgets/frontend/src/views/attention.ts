@@ -7,6 +7,7 @@ import type { Chosen } from "./attention_chosen";
 import { attentionGrid } from "./attention_grid";
 import { attentionHead } from "./attention_head";
 import { attentionLooks } from "./attention_looks";
+import { attentionScores } from "./attention_scores";
 import { choice } from "./choice";
 
 export function attentionView(explanation: Attention, root: HTMLElement, parent: HTMLElement): ExplanationView {
@@ -28,7 +29,12 @@ export function attentionView(explanation: Attention, root: HTMLElement, parent:
   const notes = h("ul", { class: "ds-notes ds-card", "data-testid": "explain-notes" }, ...message.notes.map((note) => h("li", {}, note)));
   notes.hidden = message.notes.length === 0;
   parent.append(h("div", { class: "ds-header" }, name, h("div", { class: "ds-choices" }, row.element)), notes);
-  const parts = [attentionGrid(explanation, root, select), attentionHead(explanation, root, select), attentionLooks(explanation, root)];
+  const parts = [
+    attentionGrid(explanation, root, select),
+    attentionHead(explanation, root, select),
+    attentionLooks(explanation, root),
+    ...explanation.scores.map((each) => attentionScores(explanation, root, each, draw)),
+  ];
   parent.append(...parts.map(({ element }) => element));
 
   function draw(): void {

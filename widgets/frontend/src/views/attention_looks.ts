@@ -2,15 +2,11 @@
 import { h, setText } from "../dom";
 import { type Attention, rowOf, tokenText, weightOf } from "../explanation";
 import { formatNumber } from "../format";
+import type { Patches } from "../generated/explanations";
 import { type AttentionPart, type Chosen, lookOf } from "./attention_chosen";
+import { overPatches, overTokens } from "./attention_over";
 import { gridKeys } from "./grid_keys";
-import { paint, scaleColours } from "./pixels";
-
-/** Share of the accent colour behind the token that is looked at most: its text stays readable. */
-const DEEPEST = 50;
-
-/** How much of a patch's colour covers the picture. */
-const COVER = 0.6;
+import { paint } from "./pixels";
 
 export function attentionLooks(explanation: Attention, root: HTMLElement): AttentionPart {
   const title = h("h3");
@@ -23,13 +19,6 @@ export function attentionLooks(explanation: Attention, root: HTMLElement): Atten
   const element = h("section", { class: "ds-card" }, title, tokens, picture, hint);
   let shown: Chosen | null = null;
 
-  const patchOf = ({ map }: Chosen, pixel: number) => {
-    const { patches } = explanation.maps[map]!.info;
-    const { height, width } = explanation.message;
-    if (patches === null) return 0;
-    const row = Math.floor((Math.floor(pixel / width) * patches.rows) / height);
-    return row * patches.columns + Math.floor(((pixel % width) * patches.columns) / width);
-  };
   const keys = gridKeys(canvas, (patch) => {
     if (shown === null) return "";
     const looks = lookOf(explanation, shown);
@@ -40,18 +29,13 @@ export function attentionLooks(explanation: Attention, root: HTMLElement): Atten
     return text;
   });
 
-  function showPatches(chosen: Chosen, looks: Uint8Array, rows: number, columns: number): void {
-    const { height, width } = explanation.message;
-    const gray = rowOf(explanation.pictures!, chosen.row);
-    const first = looks.length - rows * columns;
+  function showPatches(row: number, looks: Uint8Array, patches: Patches): void {
+    const gray = rowOf(explanation.pictures!, row);
+    const first = looks.length - patches.rows * patches.columns;
     const most = Math.max(1, ...looks.subarray(first));
-    const colours = scaleColours(root);
-    paint(plain, height, width, (pixel) => Array<number>(3).fill(gray[pixel]!));
-    paint(canvas, height, width, (pixel) => {
-      const colour = colours[Math.round((255 * looks[first + patchOf(chosen, pixel)]!) / most)]!;
-      return colour.map((part) => gray[pixel]! + (part - gray[pixel]!) * COVER);
-    });
-    keys.resize(rows, columns);
+    paint(plain, explanation.message.height, explanation.message.width, (pixel) => Array<number>(3).fill(gray[pixel]!));
+    overPatches(canvas, root, explanation, row, patches, (patch) => looks[first + patch]! / most);
+    keys.resize(patches.rows, patches.columns);
   }
   return {
     element,
@@ -63,17 +47,10 @@ export function attentionLooks(explanation: Attention, root: HTMLElement): Atten
       setText(title, `What ${tokenText(explanation, info.looking, chosen.row, info.queries[chosen.query]!)} looks at`);
       tokens.hidden = asPicture;
       picture.hidden = !asPicture;
-      if (asPicture) return showPatches(chosen, looks, info.patches!.rows, info.patches!.columns);
+      if (asPicture) return showPatches(chosen.row, looks, info.patches!);
       const weights = Array.from(looks, (byte) => weightOf(explanation, byte));
-      const most = Math.max(...weights);
-      tokens.replaceChildren(...weights.map((weight, key) => token(tokenText(explanation, info.seen, chosen.row, key), weight, most)));
+      const texts = weights.map((_, key) => tokenText(explanation, info.seen, chosen.row, key));
+      overTokens(tokens, texts, weights, Math.max(...weights));
     },
   };
-}
-
-function token(text: string, weight: number, most: number): HTMLElement {
-  const element = h("span", { title: formatNumber(weight, 2) }, text);
-  const share = most > 0 ? Math.round((DEEPEST * weight) / most) : 0;
-  element.style.background = `color-mix(in srgb, var(--ds-accent) ${share}%, var(--ds-card))`;
-  return element;
 }

@@ -5,6 +5,7 @@ import type { ExplanationView } from "../explanation_mount";
 import { attributionBars } from "./attribution_bars";
 import { attributionPicture } from "./attribution_picture";
 import { attributionTable } from "./attribution_table";
+import { attributionWords } from "./attribution_words";
 import { trustView } from "./attribution_trust";
 import { choice } from "./choice";
 
@@ -20,10 +21,12 @@ export function attributionView(explanation: Attribution, root: HTMLElement, par
   const head = h("div", { class: "ds-header" }, name, h("div", { class: "ds-choices" }, row.element, output.element, input.element));
   const trust = trustView(explanation);
   const verdict = h("p", { "aria-live": "polite", "data-testid": "explain-verdict" });
+  const words = attributionWords();
   const bars = attributionBars();
   const picture = attributionPicture(root);
   const table = attributionTable(`Attributions of ${message.target} by ${message.method}`, draw);
-  const card = h("section", { class: "ds-card" }, verdict, bars.element, picture.element, table.element);
+  const beside = h("div", { class: "ds-beside" }, words.element, bars.element);
+  const card = h("section", { class: "ds-card" }, verdict, beside, picture.element, table.element);
   parent.append(head, trust.element, card);
 
   function draw(): void {
@@ -31,6 +34,7 @@ export function attributionView(explanation: Attribution, root: HTMLElement, par
     const place = placeOf(explanation, row.index, output.index);
     trust.show(row.index, output.index);
     setText(verdict, verdictOf(explanation, row.index, output.index));
+    words.show(shown, row.index, place);
     bars.show(shown, row.index, place);
     picture.show(shown, row.index, place);
     table.show(shown, row.index, place);

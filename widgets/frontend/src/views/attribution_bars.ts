@@ -77,7 +77,8 @@ function lineOf(bar: Bar, reach: number): HTMLElement {
   return h("div", { class: "ds-bar-line" }, label, track, h("span", { class: "ds-number" }, told(bar)));
 }
 
-function told({ value, error }: Bar): string {
+/** A value and its 95 % interval, in words. */
+export function told({ value, error }: Pick<Bar, "value" | "error">): string {
   const sign = value > 0 ? "+" : "";
   return `${sign}${formatNumber(value, 3)}${error > 0 ? ` ± ${formatNumber(INTERVAL * error, 2)}` : ""}`;
 }

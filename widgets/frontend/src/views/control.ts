@@ -98,7 +98,7 @@ export function controlView({ setup, control }: Host, parent: HTMLElement): View
     sure = undefined;
     void send({ verb: "stop" }, "Stopping after this step…");
   });
-  explain.addEventListener("click", () => void send({ verb: "explain" }, "Explaining the current weights: below the cell that trains."));
+  explain.addEventListener("click", () => void send({ verb: "explain" }, "Explaining the current weights: in the panel, and below the cell that trains."));
   const scale = (factor: number) => void send({ verb: "set_lr", factor }, `Learning rate ×${factor} from the next step on.`);
   halve.addEventListener("click", () => scale(0.5));
   double.addEventListener("click", () => scale(2));

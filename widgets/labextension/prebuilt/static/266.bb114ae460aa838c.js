@@ -720,6 +720,7 @@
 
 .ds-findings button,
 .ds-flow td button,
+.ds-gates th button,
 .ds-verdict button,
 .ds-compare td button {
   padding: 0;
@@ -732,6 +733,7 @@
 
 .ds-findings button:hover,
 .ds-flow td button:hover,
+.ds-gates th button:hover,
 .ds-verdict button:hover,
 .ds-compare td button:hover {
   text-decoration: underline;
@@ -1114,6 +1116,130 @@
   background: var(--ds-inset);
 }
 
+/* Precision of layers over revisions */
+.deepseek-widget .ds-map table {
+  width: auto;
+}
+
+.ds-dtypes {
+  display: inline-flex;
+  flex-wrap: wrap;
+  gap: 4px 14px;
+  color: var(--ds-text-soft);
+  font-size: 12px;
+}
+
+.deepseek-widget .ds-map :is(th, td) {
+  padding: 1px 10px 1px 0;
+}
+
+.deepseek-widget .ds-map :is(tbody, tfoot) th {
+  font-weight: 400;
+}
+
+.deepseek-widget .ds-map small {
+  display: block;
+  font-weight: 400;
+}
+
+.deepseek-widget .ds-map tfoot tr:first-child > * {
+  padding-top: 6px;
+}
+
+.deepseek-widget .ds-map tbody tr:hover {
+  background: none;
+}
+
+.deepseek-widget .ds-map button {
+  width: 100%;
+  min-width: 52px;
+  margin: 0;
+  padding: 1px 8px;
+  border: 2px solid transparent;
+  border-radius: 4px;
+  cursor: pointer;
+}
+
+.deepseek-widget .ds-map button[aria-pressed="true"] {
+  border-color: var(--ds-accent);
+}
+
+.deepseek-widget :is(.ds-map, .ds-dtypes) [data-dtype] {
+  padding: 1px 8px;
+  border-radius: 4px;
+  background: var(--ds-inset);
+  color: var(--ds-text);
+  font-weight: 500;
+}
+
+.deepseek-widget :is(.ds-map, .ds-dtypes) [data-dtype="float16"] {
+  background: var(--ds-accent-soft);
+  color: var(--ds-accent);
+}
+
+.deepseek-widget :is(.ds-map, .ds-dtypes) [data-dtype="bfloat16"] {
+  background: var(--ds-good-soft);
+  color: var(--ds-good);
+}
+
+.deepseek-widget :is(.ds-map, .ds-dtypes) [data-harm] {
+  background: var(--ds-error-soft);
+  color: var(--ds-error);
+  font-weight: 650;
+}
+
+.deepseek-widget .ds-dtypes [data-harm] {
+  padding: 1px 8px;
+  border-radius: 4px;
+}
+
+.ds-map [data-harm]::after {
+  content: " !";
+}
+
+.deepseek-widget .ds-evidence {
+  margin: 10px 0;
+  font-size: 12px;
+  overflow-wrap: anywhere;
+}
+
+.deepseek-widget .ds-evidence dl {
+  display: grid;
+  grid-template-columns: max-content 1fr;
+  gap: 0 14px;
+  margin-top: 4px;
+}
+
+.deepseek-widget .ds-evidence :is(dt, dd) {
+  float: none;
+  width: auto;
+  font-variant-numeric: tabular-nums;
+}
+
+.deepseek-widget .ds-evidence dt {
+  color: var(--ds-text-soft);
+  font-weight: 400;
+}
+
+/* Sparse gates */
+.ds-blocks {
+  display: inline-flex;
+  gap: 2px;
+  vertical-align: middle;
+}
+
+.ds-blocks span {
+  width: 14px;
+  height: 14px;
+  border: 1px solid var(--ds-line);
+  border-radius: 2px;
+  background: color-mix(in srgb, var(--ds-accent) var(--ds-share), var(--ds-card));
+}
+
+.deepseek-widget .ds-gates tbody th {
+  font-weight: 400;
+}
+
 /* Explain */
 .ds-explanations,
 .ds-explanations .deepseek-widget {
@@ -1166,6 +1292,34 @@
 
 .ds-control .ds-said[data-state="failed"] {
   color: var(--ds-error);
+}
+
+.ds-beside {
+  display: grid;
+  grid-template-columns: repeat(auto-fit, minmax(min(340px, 100%), 1fr));
+  gap: 4px 28px;
+  align-items: start;
+}
+
+.deepseek-widget .ds-words {
+  margin: 8px 0;
+  line-height: 1.5;
+}
+
+.ds-words span {
+  display: inline-block;
+  margin: 0 0 6px;
+  padding: 1px 5px;
+  border: 1px solid var(--ds-line);
+  border-radius: 4px;
+  vertical-align: top;
+  overflow-wrap: anywhere;
+}
+
+.ds-words small {
+  display: block;
+  font-size: 10px;
+  font-variant-numeric: tabular-nums;
 }
 
 .ds-bars {
