@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from deepseek.errors import DeepseekError
 from deepseek.kernels.sparse.masking import masked
 
 ONE_ROW, MORE_ROWS = 5, 12
@@ -95,9 +96,28 @@ def run_gathered(layer: Layer, rows: Tensor, mask: Tensor, counts: Sequence[int]
     return output
 
 
+def run_triton(layer: Layer, rows: Tensor, mask: Tensor, _counts: Sequence[int]) -> Tensor:
+    """Compute each block for the rows that want it, without being told how many; arguments as ``run_masked``.
+
+    Raises:
+        DeepseekError: There is no Triton, or the tensors are not on a CUDA device.
+    """
+    try:
+        from deepseek.kernels.sparse.triton_blocks import run_blocks  # loads Triton: only where it is asked for
+    except ImportError as error:
+        raise DeepseekError(
+            "The executor 'triton' needs Triton: pip install triton, or take executor='auto'. CUDA builds of torch for "
+            "Linux bring it along."
+        ) from error
+    return run_blocks(layer, rows, mask)
+
+
 Path = Callable[[Layer, Tensor, Tensor, Sequence[int]], Tensor]
 
-PATHS: dict[str, Path] = {"masked": run_masked, "runs": run_runs, "gathered": run_gathered}
+PATHS: dict[str, Path] = {"masked": run_masked, "runs": run_runs, "gathered": run_gathered, "triton": run_triton}
+
+UNSEEING = ("masked", "triton")
+"""Ways that look at no value of the mask: an accelerator would have to hand it over."""
 
 
 def cheapest(layer: Layer, rows: int, counts: Sequence[int]) -> str:

@@ -38,7 +38,8 @@ EXECUTORS = {
         Executor("masked", _BOTH, ("any",), _FLOATS, "oracle", "nothing"),
         Executor("runs", _BOTH[:1], ("any",), _FLOATS, "rounding", "blocks that no row wants"),
         Executor("gathered", _BOTH[:1], ("any",), _FLOATS, "rounding", "for each row the blocks it does not want"),
+        Executor("triton", _BOTH[:1], ("cuda",), _FLOATS, "rounding", "for each row the blocks it does not want"),
         Executor("widths", _BOTH[1:], ("any",), _FLOATS, "rounding", "for each sample the channels it does not want"),
     )
 }
-"""By name. Only ``masked`` never waits for the values of the gates, which an accelerator would have to hand over."""
+"""By name. Only ``masked`` and ``triton`` never wait for the values of the gates, which lie on the accelerator."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deepseek.errors import DeepseekError
-from deepseek.kernels.sparse.block_paths import PATHS, Layer, cheapest
+from deepseek.kernels.sparse.block_paths import PATHS, UNSEEING, Layer, cheapest
 from deepseek.kernels.sparse.executor import EXECUTORS
 from deepseek.kernels.sparse.gate import SparseGate
 from deepseek.kernels.sparse.tracing import is_traced
@@ -88,8 +88,11 @@ class SparseFeedForward(nn.Module):
         )
         if self.training or is_traced():
             return PATHS["masked"](layer, rows, mask, [])
-        if self.executor == "masked" or (self.executor == "auto" and not rows.is_cpu):
-            name, counts = "masked", []
+        counts: list[int] = []
+        if self.executor == "auto" and not rows.is_cpu:
+            name = "masked"
+        elif self.executor in UNSEEING:
+            name = self.executor
         else:
             counts = [int(count) for count in mask.sum(0).tolist()]
             name = cheapest(layer, len(rows), counts) if self.executor == "auto" else self.executor

@@ -1,0 +1,227 @@
+"""The Triton kernels equal the masked dense computation: on a GPU where there is one, else in Triton's interpreter."""
+
+import copy
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from deepseek.errors import DeepseekError
+from deepseek.kernels import SparseFeedForward, calibrate_gates
+from deepseek.kernels.sparse.feed_forward import ACTIVATIONS
+
+pytest.importorskip("triton", reason="Triton is published for Linux only")
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+HALVES = [torch.float16, torch.bfloat16] if DEVICE == "cuda" else [torch.float16]
+"""The interpreter multiplies the bits of bfloat16 as if they were integers; that its code compiles is tested below."""
+
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
+WIDTH, HIDDEN, BLOCKS = 20, 36, 3
+
+
+def layer(dtype: torch.dtype = torch.float32, share: float = 0.5, activation: str = "gelu") -> SparseFeedForward:
+    torch.manual_seed(0)
+    made = SparseFeedForward(WIDTH, HIDDEN, blocks=BLOCKS, activation=activation, d_out=18).to(DEVICE, dtype).eval()
+    if share == 1:
+        made.gate.open_all()
+    elif share == 0:
+        made.gate.threshold.fill_(1)
+    else:
+        calibrate_gates(made, [batch(500, dtype=dtype)], target=share)
+    return made
+
+
+def batch(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*shape, WIDTH, dtype=dtype, device=DEVICE, generator=torch.Generator(DEVICE).manual_seed(1))
+
+
+def computed(made: SparseFeedForward, executor: str, x: Tensor) -> tuple[Tensor, ...]:
+    """The output, and the gradients of inputs and weights."""
+    made.executor = executor
+    leaf = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+    output = made(leaf)
+    assert made.executed == executor
+    wanted = [leaf, made.up_weight, made.up_bias, made.down_weight, made.down_bias]
+    return output.detach(), *torch.autograd.grad((output * output.detach().cos()).sum(), wanted)
+
+
+def check(made: SparseFeedForward, x: Tensor) -> None:
+    tolerance = TOLERANCE[x.dtype]
+    for found, expected in zip(computed(made, "triton", x), computed(made, "masked", x), strict=True):
+        torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("share", [0, 0.3, 0.7, 1])
+@pytest.mark.parametrize("shape", [(1,), (7,), (70,), (3, 5), ()])
+def test_kernels_equal_the_oracle(dtype, share, shape):
+    check(layer(dtype, share), batch(*shape, dtype=dtype))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations(activation):
+    check(layer(torch.float64, activation=activation), batch(9, dtype=torch.float64))
+
+
+def test_sizes_larger_than_a_tile():
+    torch.manual_seed(0)
+    made = SparseFeedForward(70, 4 * 70, blocks=4, d_out=70).to(DEVICE, torch.float64).eval()
+    check(made, torch.randn(90, 70, dtype=torch.float64, device=DEVICE))
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 0)])
+def test_an_empty_batch(shape):
+    made = layer()
+    made.executor = "triton"
+    assert made(batch(*shape)).shape == (*shape, 18)
+
+
+def test_inputs_that_are_not_contiguous():
+    check(layer(), torch.randn(WIDTH, 10, device=DEVICE).t())
+    check(layer(), torch.randn(8, 2 * WIDTH, device=DEVICE)[::2, ::2])
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_half_precision(dtype):
+    made, x = layer(dtype), batch(40, dtype=dtype)
+    made.executor = "triton"
+    found = made(x)
+    assert found.dtype == dtype
+    made.executor = "masked"
+    torch.testing.assert_close(found, made(x), rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_autocast(dtype):
+    made, x = layer(), batch(9)
+    with torch.autocast(DEVICE, dtype):
+        found, expected = computed(made, "triton", x), computed(made, "masked", x)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=5e-2, atol=5e-2)  # and of one dtype
+
+
+def test_tracing_and_training_take_the_oracle():
+    made, x = layer(torch.float64), batch(4, 9, dtype=torch.float64)
+    expected = computed(made, "masked", x)[0]
+    made.executor = "triton"
+    torch.testing.assert_close(torch.func.vmap(made)(x), expected, rtol=1e-12, atol=1e-12)
+    compiled = torch.compile(made, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(copy.deepcopy(made).train()(x), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_the_same_input_gives_the_same_bits():
+    made, x = layer(), batch(40)
+    made.executor = "triton"
+    assert torch.equal(made(x), made(x))
+
+
+def test_what_a_closed_block_would_overflow_to_is_not_seen():
+    made = layer(share=0)
+    made.executor = "triton"
+    with torch.no_grad():
+        made.up_weight.fill_(torch.inf)
+        assert torch.equal(made(batch(4)), made.down_bias.expand(4, -1))
+
+
+def test_nan_is_not_hidden():
+    made = layer(activation="relu")
+    made.executor = "triton"
+    assert made(torch.full((3, WIDTH), torch.nan, device=DEVICE)).isnan().all()
+
+
+@pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")
+def test_the_host_waits_for_nothing():
+    made, x = layer(), batch(40)
+    made.executor = "triton"
+    with torch.no_grad():
+        made(x)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            made(x)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.skipif(DEVICE == "cuda", reason="stands in for a GPU")
+def test_the_host_looks_at_no_value(monkeypatch):
+    made, x = layer(), batch(40)
+    made.executor = "triton"
+    for name in ("item", "tolist", "nonzero", "__bool__", "__int__", "__float__", "__index__"):
+        monkeypatch.setattr(Tensor, name, forbidden(name, getattr(Tensor, name)))
+    with torch.no_grad():
+        made(x)
+
+
+def forbidden(name, original):
+    def refuse(self, *arguments, **options):
+        assert "/triton/" in sys._getframe(1).f_code.co_filename, f"{name} waits for the device"
+        return original(self, *arguments, **options)
+
+    return refuse
+
+
+COMPILE = """
+from triton import compile
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from deepseek.kernels.sparse import triton_blocks as ours
+from deepseek.kernels.sparse.triton_kernels import down, up
+
+def compiled(kernel, capability, dtype, activation):
+    total = "fp64" if dtype == "fp64" else "fp32"
+    constants = {
+        "activation": activation, "precision": "ieee",
+        "tile_rows": ours.ROWS, "tile_columns": ours.COLUMNS, "tile_depth": ours.DEPTH,
+    }
+    types = dict.fromkeys(("rows", "weight", "bias", "hidden"), "*" + dtype) | {
+        "order": "*i64", "wanting": "*i32", "output": "*" + total
+    }
+    signature = {name: "constexpr" if name in constants else types.get(name, "i32") for name in kernel.arg_names}
+    values = {(place,): constants[name] for place, name in enumerate(kernel.arg_names) if name in constants}
+    return compile(ASTSource(kernel, signature, values), target=GPUTarget("cuda", capability, 32))
+
+for capability, dtype, activation in ((80, "fp32", "gelu"), (90, "bf16", "gelu_tanh"), (80, "fp64", "silu")):
+    for kernel in (up, down):
+        print(f".target sm_{capability}" in compiled(kernel, capability, dtype, activation).asm["ptx"])
+"""
+
+
+def test_the_compiler_for_gpus_takes_the_kernels(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    done = without_interpreter(COMPILE)
+    assert done.stdout.split() == ["True"] * 6, done.stderr[-2000:]
+
+
+ELSEWHERE = """
+import torch
+from deepseek.errors import DeepseekError
+from deepseek.kernels import SparseFeedForward
+try:
+    SparseFeedForward(4, 8, executor="triton").eval()(torch.ones(1, 4))
+except DeepseekError as error:
+    print(error)
+"""
+
+
+def without_interpreter(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    return subprocess.run(
+        [sys.executable, "-I", "-c", *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_tensors_elsewhere_are_refused():
+    assert "'triton' computes on CUDA devices, got cpu" in without_interpreter(ELSEWHERE).stdout
+
+
+def test_without_triton_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "deepseek.kernels.sparse.triton_blocks", None)
+    made = layer()
+    made.executor = "triton"
+    with pytest.raises(DeepseekError, match="needs Triton: pip install triton"):
+        made(batch(2))
