@@ -8,6 +8,7 @@ from deepseek.kernels.sparse.export import extract_width
 from deepseek.kernels.sparse.feed_forward import SparseFeedForward
 from deepseek.kernels.sparse.fit import GateFit, fit_gates
 from deepseek.kernels.sparse.gate import GateDecision, SparseGate
+from deepseek.kernels.sparse.inspecting import GateSummary, gate_summary
 from deepseek.kernels.sparse.resnet import dsa_resnet18, dsa_resnet50
 from deepseek.kernels.sparse.sparsify import sparsify
 
@@ -16,6 +17,7 @@ __all__ = [
     "Executor",
     "GateDecision",
     "GateFit",
+    "GateSummary",
     "SparseConv2d",
     "SparseFeedForward",
     "SparseGate",
@@ -27,6 +29,7 @@ __all__ = [
     "fit_gates",
     "forced_share",
     "gate_decisions",
+    "gate_summary",
     "gates_of",
     "sparsify",
 ]

@@ -77,11 +77,11 @@ class SparseConv2d(nn.Module):
             raise DeepseekError(f"Expected an input [B, {self.in_channels}, H, W], got {list(x.shape)}.")
         mask = self.gate(self._pooled(x))
         if self.training or is_traced():
-            return self._run_masked(x, mask)
+            return self.forward_masked(x, mask)
         on_accelerator = self.executor == "auto" and not x.is_cpu
         self.executed = "masked" if self.executor == "masked" or on_accelerator else "widths"
         if self.executed == "masked":
-            return self._run_masked(x, mask)
+            return self.forward_masked(x, mask)
         return run_widths(self._chain(), x, mask)
 
     def train(self, mode: bool = True) -> "SparseConv2d":
@@ -97,7 +97,8 @@ class SparseConv2d(nn.Module):
         scaled: Tensor = self.scale(pooled)
         return scaled
 
-    def _run_masked(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward_masked(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Compute everything, then mask the hidden channels with a choice of blocks, ``[B, blocks]``."""
         for conv, norm in zip(self.convs[:-1], self.norms[:-1], strict=True):
             x = masked(functional.relu(norm(conv(x)), inplace=True), mask)
         last: Tensor = self.norms[-1](self.convs[-1](x))

@@ -77,15 +77,18 @@ class SparseFeedForward(nn.Module):
         mask = self.gate(x).reshape(-1, self.gate.blocks)
         return self._execute(rows, mask).view(*x.shape[:-1], len(self.down_bias))
 
+    def forward_masked(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Compute all units, then mask them with a choice of blocks, ``[..., blocks]``."""
+        rows, choice = x.reshape(-1, self.d_model), mask.reshape(-1, mask.shape[-1])
+        return PATHS["masked"](self._layer(), rows, choice, []).view(*x.shape[:-1], len(self.down_bias))
+
     def extra_repr(self) -> str:
         """What ``repr`` shows."""
         sizes = f"{self.d_model}, {len(self.up_weight)}, blocks={self.gate.blocks}, activation={self.activation!r}"
         return f"{sizes}, executed={self.executed!r}" if self.executed else sizes
 
     def _execute(self, rows: Tensor, mask: Tensor) -> Tensor:
-        layer = Layer(
-            self.up_weight, self.up_bias, self.down_weight, self.down_bias, ACTIVATIONS[self.activation], mask.shape[1]
-        )
+        layer = self._layer()
         if self.training or is_traced():
             return PATHS["masked"](layer, rows, mask, [])
         counts: list[int] = []
@@ -98,6 +101,10 @@ class SparseFeedForward(nn.Module):
             name = cheapest(layer, len(rows), counts) if self.executor == "auto" else self.executor
         self.executed = name
         return PATHS[name](layer, rows, mask, counts)
+
+    def _layer(self) -> Layer:
+        act, blocks = ACTIVATIONS[self.activation], self.gate.blocks
+        return Layer(self.up_weight, self.up_bias, self.down_weight, self.down_bias, act, blocks)
 
 
 def _check(d_hidden: int, blocks: int, activation: str, executor: str) -> None:

@@ -17,7 +17,7 @@ ARROWS = {
     "kernels": {"kernels"},
 }
 
-SHARED = {"deepseek.errors", "deepseek.text"}
+SHARED = {"deepseek.errors", "deepseek.picture", "deepseek.text"}
 HANDED = {"explain": {"deepseek.showing"}}
 """What the front door hands a room, which otherwise knows nothing of it."""
 
@@ -54,7 +54,7 @@ def imported_modules(tree: ast.AST) -> Iterator[str]:
 
 
 def room_of(module: str) -> str | None:
-    """The room of a module of ours; None for foreign modules, and for errors and text, which all may use."""
+    """The room of a module of ours; None for foreign modules, and for those of ours that all may use."""
     first, _, rest = module.partition(".")
     if first != "deepseek" or module in SHARED:
         return None
