@@ -12,7 +12,7 @@ from deepseek.explain.attribution import Arrays, Attribution
 from deepseek.explain.by_captum import MOST_STEPS, SMALL_GAP, Captum, Method, module
 from deepseek.explain.call import Call, Inputs
 from deepseek.explain.shapley.game import checked_background
-from deepseek.explain.shapley.players import Players
+from deepseek.explain.shapley.players import Groups, Players
 from deepseek.explain.target import Chooser, Target
 from deepseek.kernels.evaluating import evaluating
 
@@ -25,6 +25,7 @@ def attribute(
     baseline: Any = None,
     target: Target = None,
     layer: str | None = None,
+    groups: Groups = None,
 ) -> Attribution:
     """Attribute outputs to the elements of the inputs, or of a layer's output, against one baseline.
 
@@ -32,13 +33,14 @@ def attribute(
         model: Any module; it is evaluated in evaluation mode, and left as it was.
         inputs: A tensor ``[B, ...]``, a tuple (positional arguments), or a dict (keyword arguments).
         method: ``integrated_gradients`` (a path of 32 points, doubled until its gap is at most 0.1 % of the effect, up
-            to 1,024; a note says when that was not enough), ``input_x_gradient``, ``feature_ablation`` (each element
-            alone is replaced by its baseline), or ``deep_lift`` (captum's, refused for models for which it is known to
-            be wrong; ``explain.shap`` with ``method="deeplift"`` follows them all). ``explain.shap`` averages over many
-            baselines and should be preferred where a single one would be arbitrary.
+            to 1,024; a note says when that was not enough), ``input_x_gradient``, ``feature_ablation`` (each feature or
+            group alone is replaced by its baseline), or ``deep_lift`` (captum's, refused for models for which it is
+            known to be wrong; ``explain.shap`` with ``method="deeplift"`` follows them all). ``explain.shap`` averages
+            over many baselines and should be preferred where a single one would be arbitrary.
         baseline: One row as the inputs are, or as many as they have; zeros by default, which is noted in the result.
         target: None for all outputs; an index, an index for each row, or a function of what the model returns.
         layer: Name of a module whose output gets the attributions, instead of the inputs; with integrated gradients.
+        groups: Which features count as one, and which stay as they are; see ``explain.shap``.
 
     Returns:
         Values, base values and completeness gap. The gap of gradients and of ablation is no error: their values need
@@ -54,16 +56,18 @@ def attribute(
         raise DeepseekError(f"`method` must be one of {', '.join(get_args(Method))}, not {method!r}.")
     if layer is not None and method != "integrated_gradients":
         raise DeepseekError("`layer` goes with method='integrated_gradients' only.")
+    if layer is not None and groups is not None:
+        raise DeepseekError("`groups` are of the inputs, and `layer` asks for the output of a layer: pass one of them.")
     began = time.perf_counter()
     call = Call(model, inputs)
-    players = Players(call)
+    players = Players(call, groups)
     baselines, notes = _baselines(call, baseline, method)
     baselines = players.absent(call, baselines)
     with evaluating(model), torch.no_grad():
         chooser = Chooser(target, call(), call.rows)
         base = chooser(call(None, baselines), torch.arange(call.rows))
         with torch.enable_grad():
-            work = Captum(call, chooser, baselines, base, layer)
+            work = Captum(call, players, chooser, baselines, base, layer)
             values = work.values(method)
     values, data = (
         (players.collected(values), players.data(call)) if layer is None else (values, _data_of(call, model, layer))

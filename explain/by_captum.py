@@ -9,6 +9,7 @@ from deepseek.errors import DeepseekError
 from deepseek.explain.attribution import Arrays
 from deepseek.explain.call import Call
 from deepseek.explain.captum_deeplift import as_module, refuse_where_wrong
+from deepseek.explain.shapley.players import Players
 from deepseek.explain.target import Chooser
 
 Method = Literal["integrated_gradients", "input_x_gradient", "feature_ablation", "deep_lift"]
@@ -28,6 +29,7 @@ class Captum:
 
     Args:
         call: The model with its inputs, in evaluation mode.
+        players: Which features are replaced together where they are ablated.
         chooser: Which outputs.
         baselines: By name of the explained input, ``[B, ...]``.
         base: Outputs for the baselines, ``[B, K]``.
@@ -40,12 +42,18 @@ class Captum:
     """
 
     def __init__(
-        self, call: Call, chooser: Chooser, baselines: dict[str, Tensor], base: Tensor, layer: str | None
+        self,
+        call: Call,
+        players: Players,
+        chooser: Chooser,
+        baselines: dict[str, Tensor],
+        base: Tensor,
+        layer: str | None,
     ) -> None:
         self.evaluations = 0
         self.steps = 0
         self.gap = 0.0
-        self._call, self._chooser, self._layer = call, chooser, layer
+        self._call, self._players, self._chooser, self._layer = call, players, chooser, layer
         self._names = call.explained
         self._inputs = tuple(call.points(name, call.tensors[name].detach()) for name in self._names)
         self._by_name = baselines
@@ -109,13 +117,17 @@ class Captum:
         return found
 
     def _ablated(self, attr: Any, forward: Any) -> tuple[Tensor, ...]:
-        found: tuple[Tensor, ...] = attr.FeatureAblation(forward).attribute(
+        """Each of a group's features gets its share of what replacing all of them does."""
+        parts = [self._players.shares(name) for name in self._names]
+        devices = [tensor.device for tensor in self._inputs]
+        found = attr.FeatureAblation(forward).attribute(
             self._inputs,
             baselines=self._baselines,
+            feature_mask=tuple(players.to(device) for (players, _), device in zip(parts, devices, strict=True)),
             perturbations_per_eval=max(1, ROWS_AT_ONCE // self._call.rows),
             **self._rows(),
         )
-        return found
+        return tuple(values.cpu() * shares for values, (_, shares) in zip(found, parts, strict=True))
 
     def _lifted(self, attr: Any, forward: Any) -> tuple[Tensor, ...]:
         import warnings

@@ -1,6 +1,7 @@
 """Texts as inputs: words, sentences or tokens that are present or absent."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -25,9 +26,11 @@ _PIECES = {
 Span = tuple[int, int]
 
 
-def words(
-    tokenizer: Any, texts: str | Sequence[str], *, by: By = "word", absent: str | None = None, **others: Any
-) -> Features:
+Texts = str | Sequence[str] | Sequence[tuple[str, str]]
+"""One text, several, or pairs such as questions with their contexts."""
+
+
+def words(tokenizer: Any, texts: Texts, *, by: By = "word", absent: str | None = None, **others: Any) -> Features:
     """Make texts ready for ``explain.shap`` and its kin, whose features are then their words, sentences or tokens.
 
     Special tokens and padding are always present. An absent word becomes as many absent tokens as it had tokens, so
@@ -35,7 +38,8 @@ def words(
 
     Args:
         tokenizer: A fast tokenizer of transformers.
-        texts: One or several.
+        texts: One or several; or pairs (tuples), for models that read two texts at once: the words of both are
+            features, those of the first one first.
         by: What counts as one feature. Languages without spaces need ``token``.
         absent: The token that stands for absent ones: by default the tokenizer's mask, else its unknown, else its
             padding token. The model should have seen it; another one may change the answer.
@@ -47,15 +51,14 @@ def words(
     Raises:
         DeepseekError: An argument does not fit, or a text has nothing to explain.
     """
-    given = [texts] if isinstance(texts, str) else list(texts)
     if by not in get_args(By):
         raise DeepseekError(f"`by` must be one of {', '.join(get_args(By))}, not {by!r}.")
-    if not given or not all(isinstance(text, str) for text in given):
-        raise DeepseekError("`texts` must be a text or a list of at least one.")
+    given = _parts(texts)
     batch = _encoded(tokenizer, given)
     token, name = _absent(tokenizer, absent)
     offsets, special = batch.pop("offset_mapping").tolist(), batch.pop("special_tokens_mask").bool().numpy()
-    rows = [_pieces(*parts, by) for parts in zip(given, offsets, special, strict=True)]
+    owners = [[owner or 0 for owner in batch.sequence_ids(row)] for row in range(len(given))]
+    rows = [_pieces(*row, by) for row in zip(given, offsets, owners, special, strict=True)]
     ids = batch[TOKEN_IDS]
     return Features(
         inputs={**batch, **others},
@@ -66,7 +69,16 @@ def words(
     )
 
 
-def _encoded(tokenizer: Any, texts: list[str]) -> Any:
+def _parts(texts: Any) -> list[tuple[str, ...]]:
+    """Return each text as its one part, or each pair as its two."""
+    given = [(each,) if isinstance(each, str) else each for each in ([texts] if isinstance(texts, str) else texts)]
+    known = all(isinstance(each, tuple) and all(isinstance(part, str) for part in each) for each in given)
+    if not known or {len(each) for each in given} not in ({1}, {2}):
+        raise DeepseekError("`texts` must be a text, or a list of at least one; or of pairs of texts, as tuples.")
+    return given
+
+
+def _encoded(tokenizer: Any, texts: list[tuple[str, ...]]) -> Any:
     if not getattr(tokenizer, "is_fast", False):
         raise DeepseekError(
             "`tokenizer` must be a fast tokenizer of transformers, which knows the places of its tokens in the text, "
@@ -77,7 +89,7 @@ def _encoded(tokenizer: Any, texts: list[str]) -> Any:
             "The tokenizer has no padding token: set tokenizer.pad_token, or explain one text at a time."
         )
     return tokenizer(
-        texts,
+        *map(list, zip(*texts, strict=True)),
         padding=len(texts) > 1,
         truncation=True,
         return_tensors="pt",
@@ -99,27 +111,37 @@ def _absent(tokenizer: Any, text: str | None) -> tuple[int, str]:
 
 
 def _pieces(
-    text: str, offsets: Sequence[Span], special: NDArray[np.bool_], by: By
+    texts: tuple[str, ...], offsets: Sequence[Span], owners: Sequence[int], special: NDArray[np.bool_], by: By
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Return the number of each token's piece, ``[T]``, and the texts of the pieces that have tokens."""
-    starts = [start + _blanks(text[start:end]) for start, end in offsets]
+    """Return the number of each token's piece, ``[T]``, and what the pieces are that have tokens.
+
+    Args:
+        texts: The text, or both of a pair.
+        offsets: Where each token lies in its text.
+        owners: In which of them.
+        special: Which tokens are of neither.
+        by: What is a piece.
+    """
+    own = [(owner, span) for owner, span, is_special in zip(owners, offsets, special, strict=True) if not is_special]
     if by == "token":
-        numbers = np.where(special, FROZEN, np.cumsum(~special) - 1)
-        spans = [span for span, is_special in zip(offsets, special, strict=True) if not is_special]
+        pieces = own
+        found = list(range(len(own)))
     else:
-        spans = [match.span() for match in _PIECES[by].finditer(text)]
-        found = np.searchsorted([start for start, _ in spans], starts, side="right") - 1
-        numbers = np.where(special, FROZEN, np.maximum(found, 0))
-    kept = sorted(set(numbers.tolist()) - {FROZEN})
-    if not kept or not spans:
-        raise DeepseekError(f"The text {text[:60]!r} has nothing to explain: no {by} of it reached the model.")
-    places = {piece: place for place, piece in enumerate(kept)} | {FROZEN: FROZEN}
-    shown = tuple(_shown(text, spans[piece]) for piece in kept)
-    return np.array([places[number] for number in numbers.tolist()]), shown
+        pieces = [(owner, match.span()) for owner, text in enumerate(texts) for match in _PIECES[by].finditer(text)]
+        starts = [(owner, start) for owner, (start, _) in pieces]
+        found = [max(bisect_right(starts, (owner, _start(texts[owner], span))) - 1, 0) for owner, span in own]
+    kept = sorted(set(found))
+    if not kept or not pieces:
+        raise DeepseekError(f"The text {texts[0][:60]!r} has nothing to explain: no {by} of it reached the model.")
+    numbers = np.full(len(special), FROZEN)
+    numbers[~special] = np.searchsorted(kept, found)
+    return numbers, tuple(_shown(texts[owner], span) for owner, span in (pieces[place] for place in kept))
 
 
-def _blanks(text: str) -> int:
-    return len(text) - len(text.lstrip())
+def _start(text: str, span: Span) -> int:
+    """Where a token begins that may have blanks before it."""
+    piece = text[slice(*span)]
+    return span[0] + len(piece) - len(piece.lstrip())
 
 
 def _shown(text: str, span: Span) -> str:

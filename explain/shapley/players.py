@@ -107,6 +107,20 @@ class Players:
         rows = [{name: part[row] for name, part in values.items()} for row in range(self._rows)]
         return self.shaped([self.gathered(own, row) for row, own in enumerate(rows)])
 
+    def shares(self, name: str) -> tuple[Tensor, Tensor]:
+        """Return the player of each feature of an input, from 1, 0 for those always present; and its share in that.
+
+        Returns:
+            Both ``[B, *row shape]``; the shares of a player's features, of all inputs, add up to 1.
+        """
+        sizes = [
+            np.bincount(np.concatenate([member[row].numpy().reshape(-1) + 1 for member in self._members.values()]))
+            for row in range(self._rows)
+        ]
+        players = self._members[name] + 1
+        shares = [1 / torch.from_numpy(size)[own] for size, own in zip(sizes, players, strict=True)]
+        return players, torch.stack(shares)
+
     @property
     def groups(self) -> Numbers | None:
         """The group of every element of a row of the only input, or of all rows where these differ.
@@ -152,7 +166,7 @@ class Players:
         }
 
     def _fitting(self, name: str, groups: Any) -> Tensor:
-        member, shape = torch.as_tensor(np.asarray(groups)), self._shapes[name]
+        member, shape = _on_cpu(groups), self._shapes[name]
         fits = tuple(member.shape) in (shape, (self._rows, *shape))
         if member.is_floating_point() or not fits or bool((member < FROZEN).any()):
             raise DeepseekError(
@@ -170,6 +184,10 @@ class Players:
                 tops = torch.maximum(tops, member.max() + 1 if alike else member.flatten(1).amax(1) + 1)
         counts: list[int] = tops.tolist()
         return counts
+
+
+def _on_cpu(groups: Any) -> Tensor:
+    return groups.detach().cpu() if isinstance(groups, Tensor) else torch.as_tensor(np.asarray(groups))
 
 
 def _consecutive(members: Mapping[str, Tensor]) -> dict[str, Tensor]:

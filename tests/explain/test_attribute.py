@@ -157,3 +157,57 @@ def test_captums_deeplift_is_refused_where_it_is_wrong(model, reason):
     with pytest.raises(DeepseekError, match=reason) as caught:
         attribute(model, inputs, method="deep_lift", target=0)
     assert "method='deeplift'" in str(caught.value)
+
+
+class Products(nn.Module):
+    """Products within pairs of features, which only go together."""
+
+    def forward(self, x):
+        return x[:, 0] * x[:, 1] + 3 * x[:, 2] * x[:, 3] + x[:, 4]
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "input_x_gradient", "feature_ablation"])
+def test_groups_count_as_one_and_frozen_features_stay(method):
+    inputs, groups = torch.rand(3, 5).double() + 1, np.array([0, 0, 1, 1, -1])
+    found = attribute(Products(), inputs, method=method, groups=groups)
+    first, second = (inputs[:, 0] * inputs[:, 1]).numpy(), (3 * inputs[:, 2] * inputs[:, 3]).numpy()
+    factor = 2 if method == "input_x_gradient" else 1
+    np.testing.assert_allclose(found.values, factor * np.stack([first, second], 1), rtol=1e-6)
+    np.testing.assert_allclose(found.base_values, inputs[:, 4].numpy())
+    np.testing.assert_array_equal(found.groups, groups)
+
+
+def test_groups_of_each_row_and_over_several_inputs_are_replaced_together():
+    inputs = torch.rand(2, 5).double() + 1
+    of_rows = np.array([[0, 0, 1, 1, 2], [1, 1, 0, 0, 0]])
+    found = attribute(Products(), inputs, method="feature_ablation", groups=of_rows)
+    first, second, last = inputs[:, 0] * inputs[:, 1], 3 * inputs[:, 2] * inputs[:, 3], inputs[:, 4]
+    expected = [[first[0], second[0], last[0]], [second[1] + last[1], first[1], 0]]
+    np.testing.assert_allclose(found.values, expected, rtol=1e-6)
+
+    class Two(nn.Module):
+        def forward(self, a, b):
+            return (a * b).sum(1)
+
+    a, b = torch.rand(2, 2, 3).double()
+    together = attribute(
+        Two(), {"a": a, "b": b}, method="feature_ablation", groups={"a": np.arange(3), "b": np.arange(3)}
+    )
+    np.testing.assert_allclose(together.values_by_input["groups"], a * b, rtol=1e-6)
+
+
+def test_groups_do_not_go_with_a_layer():
+    with pytest.raises(DeepseekError, match="pass one of them"):
+        attribute(tanh_net(), torch.randn(1, 5).double(), layer="1", groups=np.zeros(5, int))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_groups_may_lie_where_the_model_is():
+    inputs, groups = torch.rand(3, 5, device="cuda") + 1, torch.tensor([0, 0, 1, 1, -1], device="cuda")
+    for found in (
+        attribute(Products(), inputs, groups=groups),
+        attribute(Products(), inputs, method="feature_ablation", groups=groups),
+        shap(Products(), inputs, inputs[:2], groups=groups, progress=False),
+    ):
+        assert found.values.shape == (3, 2)
+        assert found.groups.tolist() == groups.tolist()

@@ -25,7 +25,7 @@ def tokenizer():
     made.normalizer = tokenizers.normalizers.BertNormalizer()
     made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
     made.post_processor = tokenizers.processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     names = {f"{kind}_token": f"[{kind.upper()}]" for kind in ("pad", "unk", "cls", "sep", "mask")}
     return transformers.PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=24, **names)
@@ -69,6 +69,23 @@ def test_words_keep_their_pieces_and_punctuation_is_for_itself(tokenizer):
     frozen = {token for token, group in zip(tokens[0], groups[0], strict=True) if group == -1}
     assert frozen == {"[CLS]", "[SEP]", "[PAD]"}
     assert groups[0].max() == 5
+
+
+def test_the_words_of_a_pair_are_features_of_one_row(tokenizer, model):
+    features = words(tokenizer, [("It was unforgettable!", "Not a film."), ("Good.", "Bad.")])
+    assert features.shown == (("It", "was", "unforgettable", "!", "Not", "a", "film", "."), ("Good", ".", "Bad", "."))
+    assert features.groups["input_ids"][0].tolist() == [-1, 0, 1, 2, 2, 2, 3, -1, 4, 5, 6, 7, -1]
+    tokens = tokenizer.convert_ids_to_tokens(features.inputs["input_ids"][1])
+    assert tokens[:7] == ["[CLS]", "good", ".", "[SEP]", "bad", ".", "[SEP]"]
+    count = Count()
+    table = count.embedding.weight[:, 0].detach().numpy()
+    values = explained(count, features).values[1, :4]
+    known = [table[VOCABULARY.index(word)] - table[VOCABULARY.index("[MASK]")] for word in ("good", ".", "bad", ".")]
+    np.testing.assert_allclose(values, known, atol=1e-5)
+    assert explained(model, features, target=1).relative_gap < 1e-4
+    by_sentence = words(tokenizer, [("It was bad. Was it?", "Not good!")], by="sentence")
+    assert by_sentence.shown == (("It was bad.", "Was it?", "Not good!"),)
+    assert words(tokenizer, [("Bad!", "It.")], by="token").shown == (("Bad", "!", "It", "."),)
 
 
 def test_sentences_and_tokens_are_other_features(tokenizer):
@@ -170,6 +187,8 @@ def test_shap_shows_the_words(tokenizer, model):
         (GOOD, {"by": "letter"}, "`by` must"),
         ([], {}, "`texts` must"),
         ([3], {}, "`texts` must"),
+        ([GOOD, (GOOD, LONG)], {}, "`texts` must"),
+        ([(GOOD, LONG, GOOD)], {}, "`texts` must"),
         ("", {}, "nothing to explain"),
         ([GOOD, "  "], {}, "nothing to explain"),
         (GOOD, {"absent": "zebra"}, "`absent` must"),
