@@ -10,6 +10,7 @@ from deepseek.explain.attention.by_head import Taken
 from deepseek.explain.attention.maps import AttentionMaps
 from deepseek.explain.attention.naming import kind_of
 from deepseek.explain.attention.one_map import AttentionMap
+from deepseek.explain.attention.precisely import InFloat64
 from deepseek.explain.attention.selection import LIMIT_BYTES, Budget, Indices, Layers, Selection, chosen
 from deepseek.explain.attention.tokens import decoder_tokens, source_tokens
 from deepseek.explain.attention.watch import Seen, Watcher, undisturbed
@@ -28,6 +29,7 @@ def attention(
     heads: Indices = None,
     tokens: Indices = None,
     tokenizer: Any = None,
+    precise: bool = False,
     limit_bytes: int = LIMIT_BYTES,
 ) -> AttentionMaps:
     """Return where each token looks, in every attention call of one forward pass, by head.
@@ -37,9 +39,9 @@ def attention(
     values: in models of any library, also with grouped heads, position biases and caches. Every map is checked: its
     rows add up to 1, and weights x values is what the call returned.
 
-    In float32 a map is what slow attention computes of the call's own inputs, and differs from that of a model which is
-    slow throughout by the rounding of the layers before: by 2.7e-6 in the trained MiniLM, whose slow attention is
-    itself 3.4e-6 away from float64. In float64 the two agree to 3e-8.
+    A map is what slow attention computes of the call's own inputs. End to end it differs from the map of a model whose
+    attention is slow throughout by what float32 rounds in the layers before: by 2.7e-6 in the trained MiniLM, whose
+    slow attention is itself 3.4e-6 away from float64. With ``precise`` the two agree to 3e-8.
 
     What is not seen: scripted and exported code, flex_attention, and kernels of packages such as flash_attn. Use
     another attention implementation of the model for looking at it, such as transformers' ``"sdpa"``.
@@ -53,6 +55,8 @@ def attention(
         tokens: Which queries, that is tokens that look; -1 is the last one; None for all. Weights of others are not
             computed, which bounds the memory for long sequences.
         tokenizer: A tokenizer of transformers, for the texts of the tokens and for telling special ones.
+        precise: Read the maps of a pass in float64, with copies of parameters and inputs: what the model's weights say
+            beyond its own rounding, in more time and memory. Derived maps go on with the model as it is.
         limit_bytes: Most memory that the maps may take.
 
     Returns:
@@ -67,8 +71,9 @@ def attention(
     count = _count(call) if selection.counts_from_the_end else None
     collector = _Collector(selection, count)
     watcher = Watcher(model, call.rows, collector)
+    read = Call(InFloat64(model), inputs) if precise else call
     with undisturbed(model), torch.no_grad(), watcher:
-        call()
+        read()
     _check_found(watcher, selection, model)
     return AttentionMaps(
         maps=tuple(collector.maps),
@@ -76,7 +81,7 @@ def attention(
         source=source,
         decoder=decoder,
         complete=layers is heads is tokens is None,
-        notes=_notes(watcher),
+        notes=(*_notes(watcher), *(["Read from a pass in float64."] if precise else [])),
         call=call,
         limit_bytes=limit_bytes,
     )

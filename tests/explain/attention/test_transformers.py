@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
+from deepseek.errors import DeepseekError
 from deepseek.explain.attention.attend import attention
 
 transformers = pytest.importorskip("transformers")
@@ -214,6 +215,43 @@ def test_in_float32_a_fast_call_has_the_very_weights_that_slow_attention_compute
     ours = max((torch.tensor(each.weights) - weights).abs().max() for each, weights in zip(maps, slow, strict=True))
     own = max((weights - true).abs().max() for weights, true in zip(slow, exact, strict=True))
     assert ours <= 2 * own < 1e-5
+
+
+@pytest.mark.parametrize("fast", ["sdpa", "eager"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_read_precisely_the_maps_of_a_trained_model_are_those_of_slow_attention_in_float64(minilm, fast, dtype):
+    load, batch, tokenizer = minilm
+    model = load(fast, dtype)
+    before = {name: (each, each.clone()) for name, each in model.state_dict(keep_vars=True).items()}
+    maps = attention(model, batch, tokenizer=tokenizer, precise=True)
+    with torch.no_grad():
+        expected = model_in_float64(load, dtype)(**batch, output_attentions=True).attentions
+    assert_close(maps, expected, most=1e-7)
+    assert "Read from a pass in float64." in maps.notes
+    assert all(model.state_dict(keep_vars=True)[name] is each for name, (each, _) in before.items())
+    assert all(each.equal(copied) for each, copied in before.values())
+
+
+def model_in_float64(load, dtype):
+    """The slow model with the numbers that it has in another dtype."""
+    return load("eager", dtype).double()
+
+
+def test_a_model_that_does_not_compute_in_float64_says_so():
+    class Halved(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 4)
+
+        def forward(self, x):
+            x = self.layer(x.to(torch.float32))
+            return torch.nn.functional.scaled_dot_product_attention(x, x, x)
+
+    model = Halved()
+    assert len(attention(model, torch.randn(1, 2, 3, 4))) == 1
+    with pytest.raises(DeepseekError, match="computes in float64"):
+        attention(model, torch.randn(1, 2, 3, 4), precise=True)
+    assert model.layer.weight.dtype == torch.float32
 
 
 def test_chosen_heads_and_tokens_of_a_fast_call_are_those_of_the_whole(minilm):
