@@ -44,14 +44,21 @@ def test_the_inspector_names_the_layer_that_half_precision_harms(name, tmp_path)
     assert set(sites) <= set(ALL[name].harmed)
 
 
-def test_the_inspector_names_the_layer_that_the_published_rule_harms(tmp_path):
-    name = "small loss, no scaler"
-    assert {finding.site for finding in findings(name, "gradient_norm", tmp_path / "a.dsrun")} <= set(ALL[name].harmed)
+@pytest.mark.parametrize("name", ["small loss, no scaler", "signals that fade, no scaler", "logits in other units"])
+def test_the_inspector_names_the_layer_that_the_published_rule_harms(name, tmp_path):
+    sites = [finding.site for finding in findings(name, "gradient_norm", tmp_path / "a.dsrun")]
+    assert sites
+    assert set(sites) <= set(ALL[name].harmed)
 
 
-@pytest.mark.parametrize("name", ["MLP", "CNN", "transformer"])
+@pytest.mark.parametrize("name", ["MLP", "CNN", "transformer", "raw measurements, normalised", "texture CNN, AdamW"])
 def test_the_inspector_is_silent_where_half_precision_does_no_harm(name, tmp_path):
     assert not findings(name, "half", tmp_path / "a.dsrun")
+
+
+@pytest.mark.parametrize("name", HARMED)
+def test_the_inspector_is_silent_where_the_layer_is_spared(name, tmp_path):
+    assert not findings(name, "exponent", tmp_path / "a.dsrun")
 
 
 @pytest.mark.slow
