@@ -177,7 +177,7 @@ def test_there_is_no_such_sample(model, digits):
 
 def test_the_picture_draws_names_as_they_are(digits, artifacts):
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(64, 24))
+    model = nn.Sequential(nn.Linear(64, 24), SparseFeedForward(24, 48, blocks=6))
     model.add_module(r"$\frac{1}{<b>$ and a very long name", SparseFeedForward(24, 48, blocks=4))
     model.append(nn.Linear(24, 10)).double()
     figure = gate_summary(model, *digits).plot(sample=3)
@@ -185,7 +185,7 @@ def test_the_picture_draws_names_as_they_are(digits, artifacts):
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert len(titles) == 4
     assert "path of sample 3" in titles[2]
-    assert "a very long name" in figure.axes[2].get_yticklabels()[0].get_text()
+    assert "a very long name" in figure.axes[2].get_yticklabels()[1].get_text()
     assert figure._repr_png_().startswith(b"\x89PNG")
 
 
