@@ -13,8 +13,9 @@ from deepseek.errors import DeepseekError
 from deepseek.kernels.evaluating import evaluating
 from deepseek.kernels.sparse.control import call, gate_decisions, gates_of, set_threshold
 
-LEVELS = 9
-"""Thresholds at which the time is taken; what lies between them is interpolated."""
+LEVELS, ZOOMS = 6, 2
+"""Thresholds at which the time is taken, and how often between the two where it passes the limit; the rest is
+interpolated."""
 
 ROUNDS = 7
 """How often it is taken at each; the median counts. One more round comes first and is thrown away."""
@@ -23,9 +24,9 @@ ROUNDS = 7
 def threshold_within(model: nn.Module, batches: Sequence[Any], latency_ms: float) -> float:
     """Find the lowest threshold at which a forward in evaluation takes no longer than it may, on this device, now.
 
-    The time is taken where all blocks are open, none, and at seven thresholds that lie evenly among the values of the
-    gates; all of them in turn, so that what else the machine does falls on all alike. Where a higher threshold took
-    longer than a lower one, the shorter time counts for both.
+    The time is taken where all blocks are open, where none is, and at thresholds that lie evenly among the values of
+    the gates between them; all of them in turn, so that what else the machine does falls on all alike. Where a higher
+    threshold took longer than a lower one, the shorter time counts for both.
 
     Args:
         model: A model with gates; its thresholds are afterwards as they were.
@@ -36,20 +37,27 @@ def threshold_within(model: nn.Module, batches: Sequence[Any], latency_ms: float
         DeepseekError: No threshold makes the model that fast, or there is no gate.
     """
     values = _gate_values(model, batches)
-    places = torch.linspace(0, len(values) - 1, LEVELS).round().long()
-    levels: list[float] = values[places].tolist()
-    times = [*accumulate(_milliseconds(model, batches, levels), min)]
-    place = next((place for place, needed in enumerate(times) if needed <= latency_ms), None)
-    if place is None:
-        raise DeepseekError(
-            f"Expected a latency_ms of at least {times[-1]:.3g}, got {latency_ms:g}: depending on its gates this model "
-            f"takes {times[-1]:.3g} to {times[0]:.3g} ms a forward here. Allow more, or give smaller batches."
-        )
-    if place == 0:
-        return levels[0]
-    slower, faster = times[place - 1], times[place]
-    between = (place - 1 + (slower - latency_ms) / (slower - faster)) / (LEVELS - 1)
-    return float(values[round(between * (len(values) - 1))])
+    first, last = 0.0, len(values) - 1.0
+    for zoom in range(ZOOMS):
+        places = torch.linspace(first, last, LEVELS, dtype=torch.float64).tolist()
+        levels = [float(values[round(place)]) for place in places]
+        times = [*accumulate(_milliseconds(model, batches, levels), min)]
+        if times[-1] > latency_ms and not zoom:
+            raise _too_short(latency_ms, times)
+        within = next((index for index, needed in enumerate(times) if needed <= latency_ms), LEVELS - 1)
+        if within == 0:
+            return levels[0]
+        first, last = places[within - 1 : within + 1]
+    slower, faster = times[within - 1 : within + 1]
+    part = (slower - latency_ms) / (slower - faster) if slower > latency_ms > faster else 1.0
+    return float(values[round(first + part * (last - first))])
+
+
+def _too_short(latency_ms: float, times: list[float]) -> DeepseekError:
+    return DeepseekError(
+        f"Expected a latency_ms of at least {times[-1]:.3g}, got {latency_ms:g}: depending on its gates this model "
+        f"takes {times[-1]:.3g} to {times[0]:.3g} ms a forward here. Allow more, or give smaller batches."
+    )
 
 
 def _gate_values(model: nn.Module, batches: Sequence[Any]) -> Tensor:
