@@ -8,21 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from deepseek.errors import DeepseekError
 from deepseek.kernels.sparse.calibrate import calibrate_gates
 from deepseek.kernels.sparse.control import call, forced_share, gates_of
 from deepseek.kernels.sparse.gate import SparseGate
+from deepseek.kernels.sparse.settling import momentum, norms_of, settle_statistics
 
 Batches = Iterable[tuple[Any, Tensor]]
 """Gone through once an epoch: inputs as ``gate_decisions`` takes them, and labels."""
 
 Loss = Callable[[Any, Tensor], Tensor]
 
-BUDGET_WEIGHT = 10.0
-"""Weight of the budget loss: a share that is off by 0.1 costs as much as 0.1 nats."""
-
+BUDGET_WEIGHT = 40.0
+"""Weight of the budget loss: a share that is off by 0.1 costs as much as 0.4 nats."""
 
 GATE_SPEED = 3.0
 """Learning rate of the gates, relative to that of the weights."""
@@ -50,7 +49,7 @@ def fit_gates(
     batches: Batches,
     *,
     target: float = 0.5,
-    spread: float = 0.4,
+    spread: float = 0.6,
     epochs: int = 10,
     lr: float = 1e-3,
     optimizer: torch.optim.Optimizer | None = None,
@@ -59,13 +58,14 @@ def fit_gates(
 ) -> GateFit:
     """Train a model with gates, and its gates to a mean activation.
 
-    Each batch is computed three times: with all gates open, with few (``target - spread / 2``), and gated. All three
-    learn the labels (the sandwich of Yu & Huang 2019, section 3.1), the gated one also what the open one says. How hard
-    a sample is, is told by the loss of the narrow network: its rank within the batch sets the share of blocks that the
-    sample is to activate, from ``target - spread / 2`` for the easiest to ``target + spread / 2`` for the hardest. The
-    wanted shares start at what is active and are reached half-way. Gates learn straight-through. In the end the
-    threshold is calibrated on the same batches, and batch norm gets their statistics with the gates as they are then
-    (section 3.3).
+    Each batch is computed three times: with all gates open, with few (``target - spread / 2`` of the blocks, for each
+    sample those that its gates open widest), and gated. All three learn the labels (the sandwich of Yu & Huang 2019,
+    section 3.1), the gated one also what the open one says. How hard a sample is, is told by the loss of the narrow
+    network. A single loss is a noisy witness, which would draw all shares to the middle; so the samples of a batch are
+    ranked by it and by what their gates open already, and the rank sets the share of blocks that a sample is to
+    activate, from ``target - spread / 2`` for the easiest to ``target + spread / 2`` for the hardest. The wanted shares
+    start at what is active and are reached half-way. Gates learn straight-through. In the end the threshold is
+    calibrated on the same batches, and batch norm gets their statistics with the gates as they are then (section 3.3).
 
     Args:
         model: A model with gates, trained or not; it is left in evaluation.
@@ -86,7 +86,9 @@ def fit_gates(
         DeepseekError: There are no gates or no batches, the shares are out of range, or the loss is not ``[B]``.
     """
     if not 0 <= target - spread / 2 <= target + spread / 2 <= 1 or spread < 0:
-        raise DeepseekError(f"Expected target plus and minus spread / 2 within 0 and 1, got {target} and {spread}.")
+        raise DeepseekError(
+            f"Expected target plus and minus spread / 2 within 0 and 1, got {target} and {spread}; lessen spread."
+        )
     from tqdm.auto import tqdm
 
     gates = list(gates_of(model).values())
@@ -99,9 +101,9 @@ def fit_gates(
         if not seen:
             raise DeepseekError("There are no batches; an iterator can be gone through only once: give a list.")
         rows.append(torch.tensor(seen, dtype=torch.float64).mean(0).tolist())
-    _settle_statistics(model, batches)
+    settle_statistics(model, batches)
     threshold = calibrate_gates(model, (inputs for inputs, _ in batches), target=target)
-    _settle_statistics(model, batches)
+    settle_statistics(model, batches)
     model.eval()
     gated, dense, active = ([row[place] for row in rows] for place in range(3))
     return GateFit(gated, dense, active, threshold)
@@ -117,18 +119,19 @@ class _Fitting:
         self, optimizer: torch.optim.Optimizer, inputs: Any, labels: Tensor, ramp: float
     ) -> tuple[float, float, float]:
         """Learn from one batch: the gated and the dense loss, and the share of active blocks."""
-        with _momentum(_norms(self.model), 0.0):
+        with momentum(norms_of(self.model), 0.0):
             with forced_share(self.model, 1.0):
                 dense_output = call(self.model, inputs)
-            with forced_share(self.model, self.low):
+            with _narrowed(self.gates, self.low):
                 narrow = self._losses(call(self.model, inputs), labels)
         dense = self._losses(dense_output, labels)
-        with _collected(self.gates) as masks:
+        with _collected(self.gates) as (masks, margins):
             output = call(self.model, inputs)
         gated = self._losses(output, labels)
-        share = torch.stack([mask.flatten(1).mean(1) for mask in masks]).mean(0)
+        share, margin = _by_sample(masks), _by_sample(margins)
         self.start = float(share.detach().mean()) if self.start is None else self.start
-        wanted = self.start + ramp * (self.low + self.spread * _rank(narrow.detach()) - self.start)
+        hard = _rank(_rank(narrow.detach()) + _rank(margin))
+        wanted = self.start + ramp * (self.low + self.spread * hard - self.start)
         budget = (share - wanted).square().mean()
         total = gated.mean() + dense.mean() + narrow.mean() + _distance(output, dense_output) + BUDGET_WEIGHT * budget
         optimizer.zero_grad()
@@ -172,43 +175,43 @@ def _rank(values: Tensor) -> Tensor:
     return values.argsort().argsort().to(values.dtype) / max(len(values) - 1, 1)
 
 
+def _by_sample(values: list[Tensor]) -> Tensor:
+    """Mean over blocks, positions and gates: ``[B]``."""
+    return torch.stack([value.flatten(1).mean(1) for value in values]).mean(0)
+
+
 @contextmanager
-def _collected(gates: list[SparseGate]) -> Iterator[list[Tensor]]:
-    """Collect what the gates return."""
+def _collected(gates: list[SparseGate]) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Collect what the gates return, and by how much they exceed the threshold."""
     masks: list[Tensor] = []
-    handles = [gate.register_forward_hook(lambda _gate, _inputs, mask: masks.append(mask)) for gate in gates]
-    try:
-        yield masks
-    finally:
-        for handle in handles:
-            handle.remove()
+    margins: list[Tensor] = []
+
+    def collect(gate: SparseGate, inputs: tuple[Tensor], mask: Tensor) -> None:
+        masks.append(mask)
+        margins.append(gate.gates(inputs[0]).detach() - gate.threshold)
+
+    with _hooked(gates, collect):
+        yield masks, margins
 
 
 @contextmanager
-def _momentum(norms: list[_BatchNorm], momentum: float | None) -> Iterator[None]:
-    """Have batch norms follow the batches with another momentum: 0 keeps their statistics, None averages all."""
-    before = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = momentum
+def _narrowed(gates: list[SparseGate], share: float) -> Iterator[None]:
+    """Have every gate open for each row the same number of blocks, those it opens widest; at least one."""
+
+    def widest(gate: SparseGate, inputs: tuple[Tensor], mask: Tensor) -> Tensor:
+        values = gate.gates(inputs[0])
+        chosen = values.topk(max(round(share * gate.blocks), 1), -1).indices
+        return (torch.zeros_like(values).scatter(-1, chosen, 1.0) + (values - values.detach())).to(mask.dtype)
+
+    with _hooked(gates, widest):
+        yield
+
+
+@contextmanager
+def _hooked(gates: list[SparseGate], hook: Callable[..., Tensor | None]) -> Iterator[None]:
+    handles = [gate.register_forward_hook(hook) for gate in gates]
     try:
         yield
     finally:
-        for norm, own in zip(norms, before, strict=True):
-            norm.momentum = own
-
-
-def _settle_statistics(model: nn.Module, batches: Batches) -> None:
-    """Replace the statistics of batch norms by those of the gated network."""
-    norms = _norms(model)
-    if not norms:
-        return
-    for norm in norms:
-        norm.reset_running_stats()
-    model.train()
-    with torch.no_grad(), _momentum(norms, None):
-        for inputs, _ in batches:
-            call(model, inputs)
-
-
-def _norms(model: nn.Module) -> list[_BatchNorm]:
-    return [module for module in model.modules() if isinstance(module, _BatchNorm)]
+        for handle in handles:
+            handle.remove()

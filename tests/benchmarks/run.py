@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).parent
-NAMES = ("summary", "overhead", "windows", "deeplift", "precision", "sparse")
+NAMES = ("summary", "overhead", "windows", "deeplift", "precision", "sparse", "gates_quality")
 
 
 SPARSE_GATES = "docs/sparse_gates.md"
@@ -36,7 +36,9 @@ def quote() -> None:
     _write_table("never-slower", "sparse", "{speedup:.2f} ({executor})", part="never_slower", page=SPARSE_GATES)
     _write_table("resnet18", "sparse", "{speedup:.2f} ({ideal:.2f})", part="resnet18", page=SPARSE_GATES)
     _write_table("bounds", "sparse", "{ms:.1f}", part="bounds", page=SPARSE_GATES)
-    _write_table("accuracy", "precision", "{accuracy:.1f}", part="accuracy", page="docs/adaptive_precision.md")
+    _write_table("quality", "gates_quality", "{text}", part="by_task", page=SPARSE_GATES)
+    for part in ("accuracy", "fresh", "packed"):
+        _write_table(part, "precision", "{text}", part=part, page="docs/adaptive_precision.md")
 
 
 def _write_table(mark: str, name: str, cell: str, *, part: str | None = None, page: str = "README.md") -> None:
