@@ -95,6 +95,7 @@ class AdaptivePrecision:
         self._due = True
         self._forwards = 0
         self._survey: Survey | None = None
+        self._surveyed_scale = 1.0
         self._eager = ExitStack()
         self._autocast = torch.float32
         self.epoch = 0
@@ -145,8 +146,13 @@ class AdaptivePrecision:
             return
         self._scale.settle()
         self._forwards += 1
+        if self._survey is not None and self._scale.read() < self._surveyed_scale:
+            # The step was skipped for gradients that were not finite: they would speak for all that follow.
+            self._end_survey()
+            self._due = True
         if self._due or (self._forwards % _PATIENCE == 0 and self._has_overflown()):
             self._due = False
+            self._surveyed_scale = self._scale.read()
             self._survey = Survey({layer.name: layer.module for layer in self._layers})
             for layer in self._layers:
                 layer.survey = self._survey

@@ -143,3 +143,15 @@ def test_a_step_that_overflows_in_half_precision_is_skipped_and_training_goes_on
         assert scaler.get_scale() == scale / 2
         step(model, optimizer, 3, parts, 0.5, scaler)
         assert not any(torch.equal(a, b) for a, b in zip(state(model), before, strict=True))
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_a_measured_step_that_was_skipped_is_measured_again(parts):
+    model, optimizer = make()
+    scaler = torch.amp.GradScaler("cpu")
+    with AdaptivePrecision(model, optimizer, scaler=scaler, emulate=True) as precision:
+        step(model, optimizer, 0, parts, scaler=scaler, size=float("nan"))
+        assert not precision.plans
+        step(model, optimizer, 1, parts, scaler=scaler)
+        assert precision.plan.half_frac == 1
+        assert precision._decider._evidence[0].counts["input"].numel == parts * 16 * 32
