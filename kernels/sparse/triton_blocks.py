@@ -37,15 +37,17 @@ def run_blocks(layer: Layer, rows: Tensor, mask: Tensor) -> Tensor:
         ``[N, D_out]``.
 
     Raises:
-        DeepseekError: The tensors are not on a CUDA device.
+        DeepseekError: The tensors are not on a CUDA device, or of several dtypes.
     """
     if not rows.is_cuda and isinstance(up, triton.JITFunction):  # another class in Triton's interpreter
         raise DeepseekError(
             f"The executor 'triton' computes on CUDA devices, got {rows.device}. Take executor='auto' there."
         )
     tensors = [rows, layer.up_weight, layer.up_bias, layer.down_weight, layer.down_bias]
-    if torch.is_autocast_enabled(rows.device.type):
+    if torch.is_autocast_enabled(rows.device.type) and rows.dtype != torch.float64:  # which autocast leaves alone
         tensors = [tensor.to(torch.get_autocast_dtype(rows.device.type)) for tensor in tensors]
+    if len({tensor.dtype for tensor in tensors}) > 1:
+        raise DeepseekError(f"Expected an input of the weights' dtype, {layer.up_weight.dtype}, got {rows.dtype}.")
     return cast("Tensor", _Blocks.apply(layer, mask, *tensors))  # type: ignore[no-untyped-call]
 
 

@@ -104,6 +104,18 @@ def test_autocast(dtype):
         torch.testing.assert_close(one, other, rtol=5e-2, atol=5e-2)  # and of one dtype
 
 
+def test_autocast_leaves_float64_alone():
+    with torch.autocast(DEVICE, HALVES[0]):
+        check(layer(torch.float64), batch(9, dtype=torch.float64))
+
+
+def test_an_input_of_another_dtype_is_named():
+    made = layer()
+    made.executor = "triton"
+    with pytest.raises(DeepseekError, match=r"weights' dtype, torch.float32, got torch.float64"):
+        made(batch(3, dtype=torch.float64))
+
+
 def test_tracing_and_training_take_the_oracle():
     made, x = layer(torch.float64), batch(4, 9, dtype=torch.float64)
     expected = computed(made, "masked", x)[0]
