@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -Im pytest --import-mode=importlib
 FRONTEND := widgets/frontend
 LABEXTENSION := widgets/labextension
 
-NATIVE := $(wildcard kernels/*/*.c kernels/*/*.h)
+NATIVE := $(wildcard kernels/*.h kernels/*/*.c kernels/*/*.h)
 INSTALL_INPUTS := pyproject.toml constraints.txt setup.py $(NATIVE)
 ROOT := $(filter 0,$(shell id -u))
 SUDO := $(if $(ROOT),,sudo -n)

@@ -11,14 +11,17 @@ OPTIMISE = (
     else ["-std=c11", "-O3", "-funroll-loops", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"]
 )
 
-SUMMARY = Extension(
-    "deepseek.kernels.summary._native",
-    sources=["kernels/summary/native.c"],
-    depends=sorted(map(str, pathlib.Path("kernels/summary").glob("*.h"))),
-    define_macros=[("Py_LIMITED_API", "0x030B0000")],
-    extra_compile_args=OPTIMISE,
-    py_limited_api=True,
-    optional=True,  # without a compiler the pure-torch path computes the same rows
-)
 
-setup(ext_modules=[SUMMARY], options={"bdist_wheel": {"py_limited_api": "cp311"}})
+def _extension(package: str) -> Extension:
+    return Extension(
+        f"deepseek.kernels.{package}._native",
+        sources=[f"kernels/{package}/native.c"],
+        depends=sorted(map(str, pathlib.Path("kernels").glob("**/*.h"))),
+        define_macros=[("Py_LIMITED_API", "0x030B0000")],
+        extra_compile_args=OPTIMISE,
+        py_limited_api=True,
+        optional=True,  # without a compiler pure torch computes the same
+    )
+
+
+setup(ext_modules=[_extension("summary"), _extension("sparse")], options={"bdist_wheel": {"py_limited_api": "cp311"}})

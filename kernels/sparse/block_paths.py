@@ -9,11 +9,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from deepseek.errors import DeepseekError
+from deepseek.kernels.sparse.few_rows import run_native
 from deepseek.kernels.sparse.masking import masked
 
 ONE_ROW, MORE_ROWS = 5, 12
 """Reading a weight takes as long as this many rows of arithmetic: by a matrix-vector product, and in addition to the
 rows by a matrix product, which packs it first."""
+
+NATIVE_ROW, NATIVE_READ = 1.2, 2.0
+"""What a row takes natively, and reading the weights."""
 
 CALL_WORK = 1_000_000
 """What the calls for one piece cost beside its arithmetic, in multiplications; twice that with gathering."""
@@ -114,27 +118,41 @@ def run_triton(layer: Layer, rows: Tensor, mask: Tensor, _counts: Sequence[int])
 
 Path = Callable[[Layer, Tensor, Tensor, Sequence[int]], Tensor]
 
-PATHS: dict[str, Path] = {"masked": run_masked, "runs": run_runs, "gathered": run_gathered, "triton": run_triton}
+PATHS: dict[str, Path] = {
+    "masked": run_masked,
+    "native": run_native,
+    "runs": run_runs,
+    "gathered": run_gathered,
+    "triton": run_triton,
+}
 
 UNSEEING = ("masked", "triton")
 """Ways that look at no value of the mask: an accelerator would have to hand it over."""
 
 
-def cheapest(layer: Layer, rows: int, counts: Sequence[int]) -> str:
+def cheapest(layer: Layer, rows: int, counts: Sequence[int], *, native: bool) -> str:
     """Name the way that takes the least work; ``masked`` where the others save less than they cost.
 
     The estimate depends on nothing but its arguments, so that equal inputs are rounded equally.
+
+    Args:
+        layer: The weights.
+        rows: How many.
+        counts: How many of them want each block.
+        native: Whether the native code can compute them.
     """
     width, size = layer.up_weight.shape[1] + layer.down_weight.shape[1], len(layer.up_weight) // layer.blocks
     each = width * size
     wanted = sum(count > 0 for count in counts)
     runs = sum(1 for _ in _runs(counts))
     moved = sum(count for count in counts if count < rows) * width * MOVE_WORK
-    work = {
+    work: dict[str, float] = {
         "masked": layer.blocks * each * _as_rows(rows) + CALL_WORK,
         "runs": wanted * each * _as_rows(rows) + runs * CALL_WORK,
         "gathered": each * sum(map(_as_rows, counts)) + 2 * wanted * CALL_WORK + moved,
     }
+    if native:
+        work["native"] = each * (sum(counts) * NATIVE_ROW + wanted * NATIVE_READ) + CALL_WORK
     return min(work, key=work.__getitem__)
 
 

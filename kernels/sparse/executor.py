@@ -36,6 +36,7 @@ EXECUTORS = {
     executor.name: executor
     for executor in (
         Executor("masked", _BOTH, ("any",), _FLOATS, "oracle", "nothing"),
+        Executor("native", _BOTH[:1], ("cpu",), _FLOATS[:1], "rounding", "for each row the blocks it does not want"),
         Executor("runs", _BOTH[:1], ("any",), _FLOATS, "rounding", "blocks that no row wants"),
         Executor("gathered", _BOTH[:1], ("any",), _FLOATS, "rounding", "for each row the blocks it does not want"),
         Executor("triton", _BOTH[:1], ("cuda",), _FLOATS, "rounding", "for each row the blocks it does not want"),

@@ -9,6 +9,7 @@ from torch.nn import functional
 from deepseek.errors import DeepseekError
 from deepseek.kernels.sparse.block_paths import PATHS, UNSEEING, Layer, cheapest
 from deepseek.kernels.sparse.executor import EXECUTORS
+from deepseek.kernels.sparse.few_rows import can_run
 from deepseek.kernels.sparse.gate import SparseGate
 from deepseek.kernels.sparse.tracing import is_traced
 
@@ -97,8 +98,12 @@ class SparseFeedForward(nn.Module):
         elif self.executor in UNSEEING:
             name = self.executor
         else:
-            counts = [int(count) for count in mask.sum(0).tolist()]
-            name = cheapest(layer, len(rows), counts) if self.executor == "auto" else self.executor
+            counts = mask.count_nonzero(0).tolist()
+            name = (
+                cheapest(layer, len(rows), counts, native=can_run(layer, rows))
+                if self.executor == "auto"
+                else self.executor
+            )
         self.executed = name
         return PATHS[name](layer, rows, mask, counts)
 

@@ -168,24 +168,6 @@ static PyObject *connect(PyObject *module, PyObject *const *arguments, Py_ssize_
     Py_RETURN_NONE;
 }
 
-/* The addresses of GOMP_parallel, omp_get_max_threads, omp_get_thread_num and omp_get_num_threads. */
-static PyObject *share_threads(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
-{
-    void *found[4];
-    (void)module;
-    if (!expect_arguments(count, 4))
-        return NULL;
-    for (int i = 0; i < 4; i++)
-        found[i] = as_address(arguments[i], 1);
-    if (PyErr_Occurred())
-        return NULL;
-    memcpy(&openmp.max_threads, &found[1], sizeof found[1]);
-    memcpy(&openmp.thread_num, &found[2], sizeof found[2]);
-    memcpy(&openmp.num_threads, &found[3], sizeof found[3]);
-    memcpy(&openmp.parallel, &found[0], sizeof found[0]);
-    Py_RETURN_NONE;
-}
-
 static PyObject *square_sum(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
     double sum = 0;
@@ -269,9 +251,7 @@ static int choose(PyObject *module)
 {
     (void)module;
     choose_best();
-#ifndef _WIN32
-    pthread_atfork(NULL, NULL, forget_threads);
-#endif
+    forget_threads_in_forks();
     return 0;
 }
 

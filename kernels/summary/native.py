@@ -1,14 +1,12 @@
 """The native code, where it could be built, and which tensors it may read as they lie in memory."""
 
-import ctypes
-import sys
 from contextlib import suppress
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from deepseek.kernels.openmp import addresses_in_torch
 from deepseek.kernels.summary.layouts import is_dense
 
 __all__ = ["CODES", "counts_address", "implementation", "in_place_code", "native", "plain"]
@@ -21,19 +19,9 @@ except ImportError:
 if native and hasattr(Tensor, "__dlpack_c_exchange_api__"):
     native.connect(Tensor, Parameter, torch.strided, Tensor.is_neg, Tensor.__dlpack_c_exchange_api__)
 
-_OPENMP = ("GOMP_parallel", "omp_get_max_threads", "omp_get_thread_num", "omp_get_num_threads")
-
-
-def _share_threads_of_torch() -> None:
-    """Have long tensors read by the threads that torch computes with, where its OpenMP can be asked for them."""
-    library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))  # its dependencies included
-    addresses = [ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in _OPENMP]
-    native.share_threads(*addresses)
-
-
-if native and sys.platform == "linux":
+if native:
     with suppress(OSError, AttributeError):  # another build of torch, another OpenMP: one thread does
-        _share_threads_of_torch()
+        native.share_threads(*addresses_in_torch())  # long tensors are read by the threads that torch computes with
 
 CODES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3} if native else {}
 """The dtypes that the native code reads; none where it could not be built."""

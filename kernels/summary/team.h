@@ -4,19 +4,10 @@
 #ifndef DEEPSEEK_TEAM_H
 #define DEEPSEEK_TEAM_H
 
-#ifndef _WIN32
-#include <pthread.h>
-#endif
-
+#include "../openmp.h"
 #include "moments.h"
 
 enum { SHARE = 16 * BLOCK, MOST_SHARES = 16 };
-
-/* What torch's OpenMP told in `share_threads`, by the names of its binary interface; nothing is shared before. */
-static struct {
-    void (*parallel)(void (*work)(void *), void *data, unsigned threads, unsigned flags); /* GOMP_parallel */
-    int (*max_threads)(void), (*thread_num)(void), (*num_threads)(void);                  /* omp_get_... */
-} openmp;
 
 /* Elements [start, end) of a task, whose results belong to `share`. */
 typedef void (*Work)(void *task, size_t start, size_t end, int share);
@@ -25,39 +16,22 @@ typedef struct {
     Work work;
     void *task;
     size_t numel;
-    int shares;
 } Shared;
 
-/* There may be fewer threads than asked for. */
-static void work_in_thread(void *data)
+static void work_on_range(const void *data, size_t share, size_t shares)
 {
     const Shared *all = data;
-    const size_t blocks = (all->numel + BLOCK - 1) / BLOCK, shares = (size_t)all->shares;
-    for (int share = openmp.thread_num(); share < all->shares; share += openmp.num_threads()) {
-        const size_t start = blocks * (size_t)share / shares * BLOCK, end = blocks * (size_t)(share + 1) / shares * BLOCK;
-        all->work(all->task, start, end < all->numel ? end : all->numel, share);
-    }
+    const size_t blocks = (all->numel + BLOCK - 1) / BLOCK;
+    const size_t start = blocks * share / shares * BLOCK, end = blocks * (share + 1) / shares * BLOCK;
+    all->work(all->task, start, end < all->numel ? end : all->numel, (int)share);
 }
 
 /* Does the work, in several threads where that pays; returns the number of shares, at most MOST_SHARES. */
 static int share_out(Work work, void *task, size_t numel)
 {
-    Shared all = {work, task, numel, 1};
-    if (openmp.parallel && numel >= 2 * SHARE) {
-        const size_t threads = (size_t)openmp.max_threads(), most = threads < MOST_SHARES ? threads : MOST_SHARES;
-        all.shares = (int)(numel / SHARE < most ? numel / SHARE : most);
-    }
-    if (all.shares > 1)
-        openmp.parallel(work_in_thread, &all, (unsigned)all.shares, 0);
-    else
-        work(task, 0, numel, 0);
-    return all.shares;
-}
-
-/* A forked process has none of the threads. */
-static void forget_threads(void)
-{
-    openmp.parallel = NULL;
+    const Shared all = {work, task, numel};
+    const size_t worthy = numel / SHARE;
+    return (int)share_work(work_on_range, &all, worthy < MOST_SHARES ? worthy : MOST_SHARES);
 }
 
 #endif

@@ -5,10 +5,12 @@ import copy
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.utils.flop_counter import FlopCounterMode
 
 from deepseek.errors import DeepseekError
 from deepseek.kernels import SparseFeedForward, calibrate_gates
+from deepseek.kernels.sparse import few_rows
 
 PATHS = ("runs", "gathered", "auto")
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
@@ -168,6 +170,84 @@ def test_the_fastest_path_is_taken_and_named(rows, share, executor):
     made(torch.randn(rows, 512))
     assert made.executed == executor
     assert f"executed='{executor}'" in repr(made)
+
+
+native_code = pytest.mark.skipif(few_rows.native is None, reason="there was no compiler")
+
+
+@native_code
+@pytest.mark.parametrize("share", [0, 0.3, 0.7, 1])
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 64])
+@pytest.mark.parametrize(
+    ("width", "hidden", "blocks", "outputs"), [(12, 40, 5, 12), (67, 256, 4, 35), (300, 512, 8, 17)]
+)
+def test_few_rows_natively_equal_the_oracle(share, rows, width, hidden, blocks, outputs):
+    torch.manual_seed(0)
+    made = SparseFeedForward(width, hidden, blocks=blocks, d_out=outputs).eval()
+    calibrate_gates(made, [torch.randn(500, width)], target=share)
+    made.executor = "native"
+    with torch.no_grad():
+        x = torch.randn(2 * rows, width)[::2]
+        found = made(x)
+        made.executor = "masked"
+        torch.testing.assert_close(found, made(x), rtol=1e-5, atol=1e-5)
+
+
+@native_code
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_share_the_work_of_few_rows(threads):
+    torch.manual_seed(0)
+    made, x = SparseFeedForward(768, 3072, executor="native").eval(), torch.randn(5, 768)
+    before = torch.get_num_threads()
+    with torch.no_grad():
+        expected = made.forward_masked(x, made.gate(x))
+        torch.set_num_threads(threads)
+        try:
+            torch.testing.assert_close(made(x), expected, rtol=1e-5, atol=1e-5)
+        finally:
+            torch.set_num_threads(before)
+
+
+@native_code
+def test_natively_what_a_closed_block_would_overflow_to_is_not_seen_and_nan_is():
+    made, x = layer(torch.float32, share=0), torch.randn(4, WIDTH)
+    made.executor = "native"
+    with torch.no_grad():
+        made.up_weight.fill_(torch.inf)
+        assert torch.equal(made(x), made.down_bias.expand(4, -1))
+        x[1, 3] = torch.nan
+        assert made(x).isnan().any(1).tolist() == [False, True, False, False]
+
+
+@native_code
+def test_native_code_is_taken_only_where_nobody_needs_the_operations():
+    made, x = layer(torch.float32, share=1), torch.randn(2, WIDTH)
+
+    def executed(x: Tensor) -> str:
+        made(x)
+        return made.executed
+
+    assert executed(x) != "native"
+    with torch.no_grad():
+        assert executed(x) == "native"
+        assert executed(torch.randn(80, WIDTH)) != "native"
+        with FlopCounterMode(display=False):
+            assert executed(x) != "native"
+        with torch.autocast("cpu", torch.bfloat16):
+            assert executed(x) != "native"
+        with forward_ad.dual_level():
+            assert executed(x) != "native"
+    made.executor = "native"
+    with pytest.raises(DeepseekError, match="without gradients or autocast"):
+        made(x)
+
+
+def test_without_native_code_torch_computes(monkeypatch):
+    made, x = layer(torch.float32, share=0.5), torch.randn(2, WIDTH)
+    monkeypatch.setattr(few_rows, "native", None)
+    with torch.no_grad():
+        torch.testing.assert_close(made(x), made.forward_masked(x, made.gate(x)), rtol=1e-5, atol=1e-5)
+    assert made.executed != "native"
 
 
 @pytest.mark.parametrize(

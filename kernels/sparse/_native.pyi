@@ -1,0 +1,9 @@
+def hidden(
+    mask: int, weight: int, bias: int, hidden: int, x: int, rows: int, blocks: int, size: int, width: int, /
+) -> None: ...
+def output(
+    mask: int, weight: int, bias: int, hidden: int, y: int, rows: int, blocks: int, size: int, width: int, /
+) -> None: ...
+def share_threads(
+    gomp_parallel: int, omp_get_max_threads: int, omp_get_thread_num: int, omp_get_num_threads: int, /
+) -> None: ...

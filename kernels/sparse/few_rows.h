@@ -1,0 +1,151 @@
+/* A gated feed-forward layer for a few rows: each weight of a block is read once, for all rows that want the block. */
+
+#ifndef DEEPSEEK_FEW_ROWS_H
+#define DEEPSEEK_FEW_ROWS_H
+
+#include <stddef.h>
+
+#include "../openmp.h"
+
+enum { TILE = 4, MOST_ROWS = 64, LINE = 16 };
+
+#define JOIN_(a, b) a##_##b
+#define JOIN(a, b) JOIN_(a, b)
+#define NAME(what) JOIN(what, SET)
+
+#define TARGET
+#define SET base
+#include "tiles.h"
+#undef TARGET
+#undef SET
+
+#if defined(__GNUC__) && defined(__x86_64__)
+#define HAVE_X86_SETS
+#define TARGET __attribute__((target("avx2,fma")))
+#define SET avx2
+#include "tiles.h"
+#undef TARGET
+#undef SET
+
+#ifdef __clang__
+#define TARGET __attribute__((target("avx512f,fma"), min_vector_width(512)))
+#else
+#define TARGET __attribute__((target("avx512f,fma,prefer-vector-width=512")))
+#endif
+#define SET avx512
+#include "tiles.h"
+#undef TARGET
+#undef SET
+#endif
+
+typedef struct {
+    void (*dot_one)(const float *, size_t, const float *, float *);
+    void (*dot_two)(const float *, size_t, const float *, const float *, float *, float *);
+    void (*add_one)(const float *, size_t, size_t, const float *, float *);
+    void (*add_two)(const float *, size_t, size_t, const float *, const float *, float *, float *);
+} Tiles;
+
+#define TILES(set) {dot_one_##set, dot_two_##set, add_one_##set, add_two_##set}
+
+static Tiles tiles = TILES(base);
+
+static void choose_tiles(void)
+{
+#ifdef HAVE_X86_SETS
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        tiles = (Tiles)TILES(avx2);
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma"))
+        tiles = (Tiles)TILES(avx512);
+#endif
+}
+
+/* One of the two matrices, and what it is multiplied with. `hidden` holds the units of each wanted (block, row), the
+   blocks one after the other. */
+typedef struct {
+    const float *mask; /* [rows, blocks], not 0 where the block is wanted */
+    size_t rows, blocks, size, width;
+    const float *weight, *bias; /* [blocks * size, width] */
+    const float *x;             /* [rows, width], of the first matrix */
+    float *y;                   /* [rows, width], of the second */
+    float *hidden;              /* [pairs, size] */
+} Product;
+
+/* The rows that want a block; returns how many. */
+static size_t find_wanting(const Product *p, size_t block, size_t wanting[MOST_ROWS])
+{
+    size_t count = 0;
+    for (size_t row = 0; row < p->rows; row++)
+        if (p->mask[row * p->blocks + block] != 0)
+            wanting[count++] = row;
+    return count;
+}
+
+/* The first matrix, a tile of units for the rows that want it. */
+static void compute_tile(const Product *p, size_t unit, const size_t *wanting, size_t count, float *hidden)
+{
+    const float *w = p->weight + unit * p->width;
+    for (size_t i = 0; i < count; i += 2) {
+        const float *x = p->x + wanting[i] * p->width;
+        float *out = hidden + i * p->size, *more = out + p->size;
+        if (i + 1 < count)
+            tiles.dot_two(w, p->width, x, p->x + wanting[i + 1] * p->width, out, more);
+        else
+            tiles.dot_one(w, p->width, x, out);
+        for (int k = 0; k < TILE; k++) {
+            out[k] += p->bias[unit + k];
+            if (i + 1 < count)
+                more[k] += p->bias[unit + k];
+        }
+    }
+}
+
+/* Each thread takes a share of the units of every block. */
+static void compute_hidden(const void *task, size_t share, size_t shares)
+{
+    const Product *p = task;
+    size_t wanting[MOST_ROWS];
+    float *hidden = p->hidden;
+    for (size_t block = 0; block < p->blocks; block++) {
+        const size_t count = find_wanting(p, block, wanting), number = p->size / TILE;
+        for (size_t tile = number * share / shares; count && tile < number * (share + 1) / shares; tile++)
+            compute_tile(p, block * p->size + tile * TILE, wanting, count, hidden + tile * TILE);
+        hidden += count * p->size;
+    }
+}
+
+/* The second matrix, columns [start, end) of one block. */
+static void add_block(const Product *p, size_t block, const size_t *wanting, size_t count, const float *hidden,
+                      size_t start, size_t end)
+{
+    for (size_t unit = 0; unit < p->size; unit += TILE) {
+        const float *w = p->weight + (block * p->size + unit) * p->width + start;
+        for (size_t i = 0; i < count; i += 2) {
+            const float *h = hidden + i * p->size + unit;
+            float *y = p->y + wanting[i] * p->width + start;
+            if (i + 1 < count)
+                tiles.add_two(w, p->width, end - start, h, h + p->size, y, p->y + wanting[i + 1] * p->width + start);
+            else
+                tiles.add_one(w, p->width, end - start, h, y);
+        }
+    }
+}
+
+/* Each thread takes a share of the columns, so that none waits for another's sums. */
+static void compute_output(const void *task, size_t share, size_t shares)
+{
+    const Product *p = task;
+    size_t wanting[MOST_ROWS];
+    const float *hidden = p->hidden;
+    const size_t lines = (p->width + LINE - 1) / LINE, start = lines * share / shares * LINE;
+    const size_t after = lines * (share + 1) / shares * LINE, end = after < p->width ? after : p->width;
+    for (size_t row = 0; row < p->rows; row++)
+        for (size_t j = start; j < end; j++)
+            p->y[row * p->width + j] = p->bias[j];
+    for (size_t block = 0; block < p->blocks; block++) {
+        const size_t count = find_wanting(p, block, wanting);
+        add_block(p, block, wanting, count, hidden, start, end);
+        hidden += count * p->size;
+    }
+}
+
+#endif
