@@ -10,8 +10,11 @@ from synthetic import SyntheticRecording
 from deepseek.inspector.record import Event, Site, StepRecord, UnitCounts
 from deepseek.kernels.precision import PLAN_COLUMNS
 from deepseek.widgets.history import History
-from deepseek.widgets.precision import NUMBERS, TEXTS
 from deepseek.widgets.static_picture import static_html
+
+TEXTS = ("dtype", "reason", "underflow_in", "subnormal_in", "overflow_in")
+NUMBERS = ("numel", "gradient_norm", "underflow_frac", "subnormal_frac", "overflow_frac", "noise_frac")
+"""What the browser takes the rows of the arrays for."""
 
 
 @pytest.fixture(scope="module", params=["exponent", "half"])
