@@ -22,6 +22,7 @@ from deepseek.inspector.control.commands import parse
 from deepseek.inspector.session import living_sessions
 from deepseek.text import printable
 from deepseek.widgets.audience import audience_of, forget_page
+from deepseek.widgets.explaining.cancelling import cancel
 from deepseek.widgets.messages import long_text, validator
 from deepseek.widgets.request_types import Answer, SessionInfo, SessionsReply
 from deepseek.widgets.shell_queue import look_at_boundaries
@@ -45,6 +46,7 @@ _REQUESTS = {
     "follow": "FollowRequest",
     "unfollow": "UnfollowRequest",
     "seen": "SeenRequest",
+    "cancel": "CancelExplaining",
 }
 
 
@@ -124,6 +126,8 @@ class ControlServer:
             self._follow(comm, _find(request["session"]), request["stream"], request.get("bokeh", False))
         elif request["type"] == "seen":
             audience_of(request["view"]).hear(comm.comm_id, request["sees"])
+        elif request["type"] == "cancel":
+            cancel(request["view"])
         elif request["stream"] in self._streams:
             self._streams.pop(request["stream"])[1].stop()
 

@@ -3,7 +3,7 @@
 Generated from the schema by ``npm run generate``.
 """
 
-# schema sha256: ecf891f6a3fd4c5a1de9b235d5901ccd7e7ee9bf50dd629c492afc4dd02b4292
+# schema sha256: 6cbba3e9d46884da017558e31bd457130f1e35e61c3ab8e3d0e2ec0c10a43566
 
 from __future__ import annotations
 
@@ -56,6 +56,14 @@ class SeenRequest(TypedDict):
     id: Id
     view: Key
     sees: bool
+
+
+class CancelExplaining(TypedDict):
+    """Asks for an end of what is computed for a view."""
+
+    type: Literal["cancel"]
+    id: Id
+    view: Key
 
 
 class SessionsReply(TypedDict):
@@ -134,5 +142,12 @@ class AskDetail(TypedDict):
 
 Command = Plain | SetFactor | SetValue | SetClip | BreakOn | WatchCloser | AskDetail
 ControlMessage = (
-    SessionsRequest | CommandRequest | FollowRequest | UnfollowRequest | SeenRequest | SessionsReply | Answer
+    SessionsRequest
+    | CommandRequest
+    | FollowRequest
+    | UnfollowRequest
+    | SeenRequest
+    | CancelExplaining
+    | SessionsReply
+    | Answer
 )

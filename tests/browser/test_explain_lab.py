@@ -40,12 +40,14 @@ SLOW = """
 import time
 class Slow(nn.Module):
     def forward(self, x):
-        time.sleep(0.02)
+        time.sleep(0.05)
         return (9 * x.sum(1, keepdim=True)).sin()
 %deepseek_explain Slow() rows --background rows[50:150] --name slow
 """.strip()
 
-CELLS = (SETUP, SHOW, CHOOSE, TRAIN, SLOW)
+FIRST = "%deepseek_explain Slow() rows --background rows[50:150] --method permutation"
+
+CELLS = (SETUP, SHOW, CHOOSE, TRAIN, SLOW, FIRST)
 
 SAVE_WIDGETS = """async () => await window.jupyterapp.serviceManager.settings.save(
   '@jupyter-widgets/jupyterlab-manager:plugin', JSON.stringify({ saveState: true }))"""
@@ -74,6 +76,7 @@ def test_explanations_are_shown_chosen_and_made_in_a_pause(notebook, artifacts):
     look_at_one_that_was_computed(page, artifacts)
     choose_another_sample(page, artifacts)
     cancel_in_the_middle(page, artifacts)
+    cancel_while_the_cell_runs(page)
     explain_in_a_pause(page, artifacts)
     assert notebook.errors == []
 
@@ -157,6 +160,17 @@ def cancel_in_the_middle(page, artifacts):
     assert cancel.is_disabled()
     shown.scroll_into_view_if_needed()
     page.screenshot(path=artifacts / "explain-lab-cancelled.png")
+
+
+def cancel_while_the_cell_runs(page):
+    """The first answer is computed by the cell itself, in which the Jupyter kernel hears nothing of its widgets."""
+    page.evaluate(RUN, 5)
+    shown = cell(page, 5)
+    part(shown, "said").get_by_text(re.compile(r"^[4-9]\d forward passes")).wait_for(timeout=60_000)
+    part(shown, "cancel").click()
+    part(shown, "said").get_by_text("Sample 0 by permutation, as far as it had got").wait_for(timeout=20_000)
+    page.evaluate("async () => { await window.cellEnd; }")
+    assert "It was interrupted" in part(shown, "notes").inner_text()
 
 
 def check_access(page, shown):

@@ -22,6 +22,7 @@ import deepseek
 from deepseek.widgets import control_comm
 from deepseek.widgets.audience import Audience
 from deepseek.widgets.control_comm import SCHEMA, STREAM, TARGET, ControlServer, register
+from deepseek.widgets.explaining.cancelling import let_cancel
 from deepseek.widgets.explaining.packing import SCHEMA as EXPLANATIONS
 from deepseek.widgets.messages import SCHEMA as MESSAGES
 
@@ -177,6 +178,7 @@ VALID = [
     {"type": "follow", "id": 1, "session": "KEY", "stream": "s"},
     {"type": "unfollow", "id": 1, "stream": "s"},
     {"type": "seen", "id": 1, "view": "v", "sees": False},
+    {"type": "cancel", "id": 1, "view": "v"},
 ]
 
 
@@ -408,3 +410,17 @@ def test_whoever_follows_a_paused_training_gets_its_newest_explanation(comms, se
         assert len(message[2][0]) == sum(4 * math.prod(each["shape"]) for each in message[1]["arrays"])
     training.session.resume()
     ended.join(10)
+
+
+def test_what_is_computed_for_an_explanation_is_ended_while_a_cell_runs(page):
+    class Computation:
+        ended = False
+
+        def cancel(self):
+            self.ended = True
+
+    computation = Computation()
+    let_cancel("view-3", computation)
+    assert ask(page, type="cancel", view="view-3")["error"] is None
+    assert computation.ended
+    assert "run its cell again" in ask(page, type="cancel", view="view-4")["error"]

@@ -13,6 +13,7 @@ from deepseek.errors import DeepseekError
 from deepseek.explain.shap_values import INTERRUPTED
 from deepseek.text import printable
 from deepseek.widgets.explaining.between_cells import BetweenCells
+from deepseek.widgets.explaining.cancelling import let_cancel
 from deepseek.widgets.explaining.computing import Cancelled, computing
 from deepseek.widgets.explaining.message import Explanation
 from deepseek.widgets.explaining.packing import SCHEMA
@@ -50,6 +51,7 @@ class InteractiveExplanation(ExplanationWidget):
         self._told = 0.0
         self._stop_first = Event()
         super().__init__(None, choices=_choices(explainer, question), progress=_progress("idle", ""))
+        let_cancel(self.key, self)
 
     @property
     def result(self) -> Explanation | None:
@@ -69,6 +71,13 @@ class InteractiveExplanation(ExplanationWidget):
             if not isinstance(error, Cancelled):
                 raise
 
+    def cancel(self) -> None:
+        """End what is computed, or forget what waits to be; in any thread."""
+        self._stop_first.set()
+        self._work.cancel()
+        if self.progress["state"] == "waiting":
+            self.progress = _progress("idle", "Cancelled.")
+
     def close(self) -> None:
         """End all computing, and the widget."""
         self._work.close()
@@ -83,19 +92,12 @@ class InteractiveExplanation(ExplanationWidget):
         """
         validator(SCHEMA, REQUESTS[request["type"]])(request)
         if request["type"] == "cancel":
-            self._cancel()
+            self.cancel()
             return
         question = Question(**{name: value for name, value in request.items() if name != "type"})
         said = "It begins when the running cell has ended." if self._work.cell_runs else "Beginning…"
         self.progress = _progress("waiting", said)
         self._work.submit(lambda stop: self._answer_quietly(question, stop))
-
-    def _cancel(self) -> None:
-        """End what is computed, or forget what waits to be."""
-        self._stop_first.set()
-        self._work.cancel()
-        if self.progress["state"] == "waiting":
-            self.progress = _progress("idle", "Cancelled.")
 
     def _answer_quietly(self, question: Question, stop: Event) -> None:
         try:

@@ -33,7 +33,10 @@ def expression(schema: dict[str, Any]) -> str:
 def alias(name: str, schema: dict[str, Any]) -> str:
     """The Python text of a named schema that stands for another type."""
     line = f"{name} = {expression(schema)}\n"
-    return line if len(line) <= LINE_LENGTH else f"{name} = (\n    {expression(schema)}\n)\n"
+    if len(line) <= LINE_LENGTH:
+        return line
+    inner = f"    {expression(schema)}\n"
+    return f"{name} = (\n{inner if len(inner) <= LINE_LENGTH else inner.replace(' | ', chr(10) + '    | ')})\n"
 
 
 def typed_dict(name: str, schema: dict[str, Any]) -> str:

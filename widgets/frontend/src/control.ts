@@ -134,6 +134,11 @@ export class Control {
     this.#request({ type: "seen", view, sees }).catch(() => {});
   }
 
+  /** Ends what is computed for the view of an explanation. */
+  async cancel(view: string): Promise<void> {
+    await this.#request({ type: "cancel", view });
+  }
+
   #forget(comm: Comm): void {
     this.#streams.delete(comm);
     if (this.#streams.size > 0) return;
@@ -207,4 +212,10 @@ function asView(buffer: ArrayBuffer | ArrayBufferView | undefined): DataView {
   return ArrayBuffer.isView(buffer)
     ? new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)
     : new DataView(buffer);
+}
+
+/** The control over the Jupyter kernel of a widget's model; null where its host keeps the connection to itself. */
+export function controlOf(model: { widget_manager: unknown }): Control | null {
+  const { kernel } = (model.widget_manager ?? {}) as { kernel?: KernelConnection | null };
+  return kernel ? Control.connect(kernel) : null;
 }

@@ -1,6 +1,7 @@
 // The notebook's host of an explanation: an anywidget whose model brings everything. Where the model says what may be asked
 // of it, a form does so, and what it shows follows the answers.
 import type { AnyModel } from "@anywidget/types";
+import { controlOf } from "./control";
 import { h } from "./dom";
 import { mountExplanation } from "./explanation_mount";
 import { isChoices, isProgress } from "./generated/validate";
@@ -50,7 +51,7 @@ function mounted(root: HTMLElement, message: unknown, payload: DataView): () => 
 function formOf(model: AnyModel<Traits>, el: HTMLElement): (() => void)[] {
   const choices = model.get("choices");
   if (!isChoices(choices)) return [];
-  const form = explainForm(choices, (request) => model.send(request));
+  const form = explainForm(choices, (request) => (request.type === "cancel" ? cancel(model) : model.send(request)));
   const root = h("div", { class: "deepseek-widget" }, h("div", { class: "ds-page" }, form.element));
   // Keys pressed in the form belong to the form, not to the notebook's shortcuts.
   root.dataset["lmSuppressShortcuts"] = "true";
@@ -64,6 +65,14 @@ function formOf(model: AnyModel<Traits>, el: HTMLElement): (() => void)[] {
   recolour();
   model.on("change:progress", showProgress);
   return [() => model.off("change:progress", showProgress), watchTheme(recolour)];
+}
+
+/** Ends the computation, also of a cell that runs, while which the Jupyter kernel hears nothing of its widgets. */
+function cancel(model: AnyModel<Traits>): void {
+  const send = () => model.send({ type: "cancel" });
+  const control = controlOf(model);
+  if (control === null) send();
+  else control.cancel(model.get("key")).catch(send);
 }
 
 export default { render };

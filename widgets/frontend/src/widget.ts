@@ -3,7 +3,7 @@ import type { AnyModel } from "@anywidget/types";
 import { mount } from "./app";
 import { loadBokeh } from "./bokeh";
 import { type ChartSource, type Coming, coming } from "./charts";
-import { Control, type KernelConnection } from "./control";
+import { controlOf } from "./control";
 import { h } from "./dom";
 import { isCharts, isSetup } from "./generated/validate";
 import { Sight } from "./seen";
@@ -40,7 +40,7 @@ const runs = new Map<string, Run>();
 function initialize({ model }: { model: AnyModel<Traits> }): () => void {
   const key = model.get("key");
   const control = controlOf(model);
-  const tell = (seen: boolean) => typeof control !== "string" && control.tellSeen(key, seen);
+  const tell = (seen: boolean) => control?.tellSeen(key, seen);
   const run: Run = { store: new Store(), charts: coming(), sight: new Sight(tell) };
   runs.set(key, run);
 
@@ -94,7 +94,7 @@ function render({ model, el }: { model: AnyModel<Traits>; el: HTMLElement }): ((
   const start = async () => {
     await attached(root, () => gone);
     if (gone) return;
-    ends.push(mount(root, setup, run.store, run.charts.promise, controlOf(model)).end, hideStatic(document, key));
+    ends.push(mount(root, setup, run.store, run.charts.promise, controlOf(model) ?? NO_KERNEL).end, hideStatic(document, key));
     if (setup.session !== undefined) ends.push(run.sight.of(root));
   };
   start().catch((error: unknown) => {
@@ -105,13 +105,6 @@ function render({ model, el }: { model: AnyModel<Traits>; el: HTMLElement }): ((
     gone = true;
     ends.splice(0).forEach((end) => end());
   };
-}
-
-/** The control over the Jupyter kernel of a model; what hosts the widget may keep the connection to itself. */
-function controlOf(model: AnyModel<Traits>): Control | string {
-  const manager = model.widget_manager as { kernel?: KernelConnection | null } | undefined;
-  const kernel = manager?.kernel;
-  return kernel ? Control.connect(kernel) : NO_KERNEL;
 }
 
 /** Waits until the element is in the page, which hosts see to after they called `render`. */

@@ -1,9 +1,16 @@
-// Generated from requests.schema.json by "npm run generate"; schema sha256: ecf891f6a3fd4c5a1de9b235d5901ccd7e7ee9bf50dd629c492afc4dd02b4292
+// Generated from requests.schema.json by "npm run generate"; schema sha256: 6cbba3e9d46884da017558e31bd457130f1e35e61c3ab8e3d0e2ec0c10a43566
 /**
  * Everything that travels over the control comm: requests of the browser and the replies to them.
  */
 export type ControlMessage =
-  SessionsRequest | CommandRequest | FollowRequest | UnfollowRequest | SeenRequest | SessionsReply | Answer;
+  | SessionsRequest
+  | CommandRequest
+  | FollowRequest
+  | UnfollowRequest
+  | SeenRequest
+  | CancelExplaining
+  | SessionsReply
+  | Answer;
 export type Id = number;
 export type Key = string;
 export type Command = Plain | SetFactor | SetValue | SetClip | BreakOn | WatchCloser | AskDetail;
@@ -82,6 +89,14 @@ export interface SeenRequest {
   id: Id;
   view: Key;
   sees: boolean;
+}
+/**
+ * Asks for an end of what is computed for a view.
+ */
+export interface CancelExplaining {
+  type: "cancel";
+  id: Id;
+  view: Key;
 }
 export interface SessionsReply {
   type: "sessions";

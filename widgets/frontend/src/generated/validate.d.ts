@@ -1,5 +1,5 @@
 // Generated from messages.schema.json by "npm run generate"; schema sha256: 7956052b91b05002d6c8ca13ff40b19845bc146e2885ce6b42d4c60640430ecf
-// Generated from requests.schema.json by "npm run generate"; schema sha256: ecf891f6a3fd4c5a1de9b235d5901ccd7e7ee9bf50dd629c492afc4dd02b4292
+// Generated from requests.schema.json by "npm run generate"; schema sha256: 6cbba3e9d46884da017558e31bd457130f1e35e61c3ab8e3d0e2ec0c10a43566
 // Generated from explanations.schema.json by "npm run generate"; schema sha256: f8538461b6e3a028df5d722714bdbb2777be8bb2c9a88017690d92f0a1f441f0
 import type { Charts, Detail, End, Graph, Increment, Setup, Snapshot } from "./messages";
 import type { Answer, SessionsReply } from "./requests";
