@@ -96,7 +96,7 @@ def run_gathered(layer: Layer, rows: Tensor, mask: Tensor, counts: Sequence[int]
         if len(index) == len(rows):
             output = torch.addmm(output, layer.hidden(rows, part), layer.down_weight[part])
         else:
-            output.index_add_(0, index, layer.hidden(rows[index], part) @ layer.down_weight[part])
+            output.index_add_(0, index, layer.hidden(rows.index_select(0, index), part) @ layer.down_weight[part])
     return output
 
 
