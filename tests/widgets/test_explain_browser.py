@@ -131,6 +131,7 @@ def test_every_number_stands_in_a_table(open_explanation, table):
     page = open_explanation(table)
     page.click("[data-testid=explain-table] summary")
     rows = page.locator("[data-testid=explain-table] tbody tr")
+    rows.first.wait_for()
     assert rows.count() == 4
     assert page.locator("[data-testid=explain-table] thead th").all_inner_texts() == [
         "feature",
