@@ -6,8 +6,8 @@ bare contestant is the control: its ratios show what is noise, and as independen
 taken out of the 95th percentile (the raw one is reported as well).
 
 Attached without watching is compared with no session at all; watching with attached, because a session must live on to
-keep its account of steps. The session's worker is woken in the session's own turns only, as often by the time watched as
-it wakes by itself. The step after each change of state, in which hooks come and go, is left out.
+keep its account of steps. The session's worker is woken in the session's own turns only, as often by the time watched
+as it wakes by itself. The step after each change of state, in which hooks come and go, is left out.
 """
 
 import os
