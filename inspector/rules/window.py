@@ -39,7 +39,7 @@ class Window:
         return self.records[-1]
 
     def learn(self, record: StepRecord) -> None:
-        """Take in what sites and layouts a step brought; also one that was not observed may bring those of lost ones."""
+        """Take in the sites and layouts that a step brought: one that was not observed may bring those of lost ones."""
         self.sites += record.sites
         self.layouts += record.layouts
 
