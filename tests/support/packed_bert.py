@@ -51,17 +51,18 @@ def train(bits: Literal[8, 16] | None, seed: int = 0, epochs: int = 4) -> Traine
     model = BertForSequenceClassification(
         BertConfig(vocab_size=WORDS, max_position_embeddings=TOKENS, num_labels=len(PACKAGES), **sizes)
     ).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     batches = [batch for _ in range(epochs) for batch in torch.randperm(len(x)).split(BATCH)]
-    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, len(batches))
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, len(batches), anneal_strategy="linear")
     kept = all_of_it = 0
     for batch in batches:
         optimizer.zero_grad()
         with PackedActivations(bits) as packed:
             loss = model(x[batch], labels=y[batch]).loss
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        decay.step()
+        rate.step()
         kept, all_of_it = kept + packed.saved_bytes, all_of_it + packed.original_bytes
     model.eval()
     with torch.no_grad():
