@@ -53,7 +53,7 @@ def test_a_layer_is_looked_at_while_its_cell_trains_and_while_it_is_paused(train
     assert not page.is_visible("[data-testid=detail]")
     asked_at = page.evaluate(STEP)
     page.click("[data-testid=layer-ask]")
-    page.wait_for_selector("[data-testid=detail][data-step]", timeout=10_000)
+    page.wait_for_selector("[data-testid=detail][data-step]", timeout=30_000)
     looked_at = page.evaluate(LOOKED_AT)
     assert histograms(page) == ["activation", "activation_gradient", "parameter", "parameter", "gradient", "gradient"]
     assert page.is_visible("[data-testid=picture]")
@@ -61,26 +61,26 @@ def test_a_layer_is_looked_at_while_its_cell_trains_and_while_it_is_paused(train
     page.screenshot(path=artifacts / "detail-while-training.png")
 
     page.click("[data-testid=layer-watch]")
-    page.wait_for_function(f"() => {LOOKED_AT} > {looked_at} + 3", timeout=10_000)
+    page.wait_for_function(f"() => {LOOKED_AT} > {looked_at} + 3", timeout=30_000)
     assert page.get_attribute("[data-testid=layer-watch]", "aria-pressed") == "true"
     page.click("[data-testid=layer-watch]")
     assert page.get_attribute("[data-testid=layer-watch]", "aria-pressed") == "false"
 
     page.click("[data-testid=control-pause]")
-    page.wait_for_selector("[data-testid=control] fieldset[data-state=paused]:enabled", timeout=10_000)
+    page.wait_for_selector("[data-testid=control] fieldset[data-state=paused]:enabled", timeout=30_000)
     page.select_option(
         "[data-testid=layer-select]", index=page.locator("[data-testid=layer-select] option").count() - 1
     )
     page.click("[data-testid=layer-ask]")
-    page.get_by_test_id("detail-note").get_by_text("paused").wait_for(timeout=10_000)
+    page.get_by_test_id("detail-note").get_by_text("paused").wait_for(timeout=30_000)
     assert histograms(page) == ["parameter", "parameter", "gradient", "gradient"]
     page.screenshot(path=artifacts / "detail-while-paused.png")
     page.click("[data-testid=control-step]")
-    page.wait_for_selector("[data-testid=histogram][data-kind=activation]", timeout=10_000)
+    page.wait_for_selector("[data-testid=histogram][data-kind=activation]", timeout=30_000)
     page.click("[data-testid=control-stop]")
     page.click("[data-testid=control-stop]")
     page.evaluate("async () => { await window.cellEnd; }")
-    page.wait_for_selector("[data-testid=layer-ask]:disabled", timeout=10_000)
+    page.wait_for_selector("[data-testid=layer-ask]:disabled", timeout=30_000)
     assert training.errors == []
 
     with open_run(lab.folder / "detail.dsrun") as run:

@@ -87,7 +87,8 @@ def elements_of_report(page, recording, folder):
     page.wait_for_selector("[data-testid=heatmap][data-columns='3']", state="attached")
     for tab in page.locator("[role=tab]").all():
         tab.click()
-    page.wait_for_selector("[data-testid=flow-row]", state="attached")
+    page.click("[data-testid=tab-flow]")
+    page.wait_for_selector("[data-testid=flow-row]")
     page.click("[data-testid=tab-compare]")
     page.wait_for_selector("[data-testid=compare-plots][data-layers]")
     page.click("[data-testid=compare-table] summary")
