@@ -20,12 +20,14 @@ RESTART = "async () => await window.jupyterapp.shell.currentWidget.sessionContex
 
 INTERRUPT = """async () => {
   const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+  while (!['idle', 'busy'].includes(kernel.status)) await new Promise(done => setTimeout(done, 50));
   await kernel.interrupt();
   let reply;
   do reply = await kernel.requestExecute({ code: '', silent: true }).done;
   while (reply.content.status !== 'ok');
 }"""
-"""What waits behind a cell that was interrupted is refused: the cell has ended when something is done again."""
+"""A Jupyter kernel that still starts would die of it. What waits behind a cell that was interrupted is refused: the cell
+has ended when something is done again."""
 
 PROMPT = """index => window.jupyterapp.shell.currentWidget.content.widgets[index]
   .node.querySelector('.jp-InputPrompt').textContent"""
