@@ -26,8 +26,8 @@ INTERRUPT = """async () => {
   do reply = await kernel.requestExecute({ code: '', silent: true }).done;
   while (reply.content.status !== 'ok');
 }"""
-"""A Jupyter kernel that still starts would die of it. What waits behind a cell that was interrupted is refused: the cell
-has ended when something is done again."""
+"""A Jupyter kernel that still starts would die of it. What waits behind a cell that was interrupted is refused: the
+cell has ended when something is done again."""
 
 PROMPT = """index => window.jupyterapp.shell.currentWidget.content.widgets[index]
   .node.querySelector('.jp-InputPrompt').textContent"""
