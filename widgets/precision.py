@@ -16,7 +16,7 @@ MAX_DECISIONS = 1000
 MAX_REVISIONS = 60
 """What is kept of the newest decisions: a message holds 150 kB of them at most."""
 
-TEXTS = ("dtype", "reason", "underflow_in", "subnormal_in", "overflow_in")
+TEXTS = ("dtype", "reason", "underflow_in", "subnormal_in", "overflow_in", "noise_in")
 NUMBERS = ("numel", "gradient_norm", "underflow_frac", "subnormal_frac", "overflow_frac", "noise_frac")
 
 SKIPPED = "step_skipped"

@@ -12,7 +12,7 @@ from deepseek.kernels.precision import PLAN_COLUMNS
 from deepseek.widgets.history import History
 from deepseek.widgets.static_picture import static_html
 
-TEXTS = ("dtype", "reason", "underflow_in", "subnormal_in", "overflow_in")
+TEXTS = ("dtype", "reason", "underflow_in", "subnormal_in", "overflow_in", "noise_in")
 NUMBERS = ("numel", "gradient_norm", "underflow_frac", "subnormal_frac", "overflow_frac", "noise_frac")
 """What the browser takes the rows of the arrays for."""
 
@@ -111,6 +111,16 @@ def test_a_new_decision_is_told_at_once():
 def decision(**change):
     numbers = dict.fromkeys((*NUMBERS, "epoch", "loss_scale"), 1.0)
     return Event("precision", dict.fromkeys(PLAN_COLUMNS, "float32") | numbers | change)
+
+
+def test_a_layer_that_drowns_in_noise_is_marked():
+    history = History()
+    shares = {"underflow_frac": 0.0, "subnormal_frac": 0.0, "overflow_frac": 0.0, "noise_frac": 0.9}
+    history.add([StepRecord(0, 0.0, 1.0, 0.1, False, events=(decision(dtype="float16", noise_in="output", **shares),))])
+    packet = history.snapshot(SyntheticRecording().status)
+    _, _, harmful, *texts = arrays(packet)["decisions"][:, 0]
+    assert harmful
+    assert packet.message["precision"]["texts"][texts[TEXTS.index("noise_in")]] == "output"
 
 
 def test_long_runs_of_deep_models_stay_small_and_say_what_is_left_out():

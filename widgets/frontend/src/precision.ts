@@ -16,7 +16,8 @@ export interface Decision {
   underflow: Loss;
   subnormal: Loss;
   overflow: Loss;
-  noise: number;
+  /** Of the variance between samples or units. */
+  noise: Loss;
   /** Whether the layer loses more than it should. */
   harmful: boolean;
 }
@@ -33,7 +34,7 @@ export interface PrecisionMap {
 }
 
 /** Rows of the arrays: revision, layer, whether it does harm, and texts; numbers. */
-const PLACES = 8;
+const PLACES = 9;
 const NUMBERS = 6;
 
 /** Throws an error that says what does not fit. */
@@ -71,7 +72,7 @@ function decision(texts: string[], numbers: number[], harmful: boolean): Decisio
     underflow: { share: underflow!, of: tensors[0]! },
     subnormal: { share: subnormal!, of: tensors[1]! },
     overflow: { share: overflow!, of: tensors[2]! },
-    noise: noise!,
+    noise: { share: noise!, of: tensors[3]! },
     harmful,
   };
 }

@@ -28,14 +28,14 @@ function message(change: object = {}): [Snapshot, DataView] {
       revisions: [{ ...revision, step: 0 }, { ...revision, step: 9 }],
     },
     arrays: [
-      { name: "decisions", dtype: "int32", shape: [8, 3] },
+      { name: "decisions", dtype: "int32", shape: [9, 3] },
       { name: "evidence", dtype: "float32", shape: [6, 3] },
     ],
     ...change,
   };
-  // By column: revision, layer, harm, dtype, reason, and the tensors of the three shares.
-  const columns = [[0, 0, 1, 0, 2, 4, 4, 3], [1, 0, 0, 1, 2, 4, 4, 3], [1, 1, 0, 0, 2, 4, 4, 3]];
-  const places = Int32Array.from({ length: 24 }, (_, index) => columns[index % 3]![Math.floor(index / 3)]!);
+  // By column: revision, layer, harm, dtype, reason, and the tensors of the four shares.
+  const columns = [[0, 0, 1, 0, 2, 4, 4, 3, 3], [1, 0, 0, 1, 2, 4, 4, 3, 3], [1, 1, 0, 0, 2, 4, 4, 3, 3]];
+  const places = Int32Array.from({ length: 27 }, (_, index) => columns[index % 3]![Math.floor(index / 3)]!);
   const evidence = Float32Array.from({ length: 18 }, (_, index) => index);
   return [snapshot, new DataView(Uint8Array.of(...new Uint8Array(places.buffer), ...new Uint8Array(evidence.buffer)).buffer)];
 }
@@ -61,7 +61,7 @@ describe("decisions on precision", () => {
       underflow: { share: 6, of: "" },
       subnormal: { share: 9, of: "" },
       overflow: { share: 12, of: "input" },
-      noise: 15,
+      noise: { share: 15, of: "input" },
     });
     expect([found.earlier, found.skippedBefore, found.revisions[1]!.step]).toEqual([3, 1, 9]);
   });
@@ -74,7 +74,7 @@ describe("decisions on precision", () => {
   });
 
   it("are refused where they name what does not exist", () => {
-    for (let place = 0; place < 24; place += 1) {
+    for (let place = 0; place < 27; place += 1) {
       for (const wrong of [-1, 5]) {
         expect(held({}, (payload) => payload.setInt32(4 * place, wrong, true)).state).toBeNull();
       }

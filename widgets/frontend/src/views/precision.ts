@@ -150,7 +150,7 @@ function numbers({ layers, decisions }: PrecisionMap, revision: number): Numbers
     rows: layers.flatMap((layer, row) => {
       const found = decisions[row]![revision];
       if (found === undefined) return [];
-      const shares = [found.underflow.share, found.subnormal.share, found.overflow.share, found.noise].map(shareText);
+      const shares = [found.underflow.share, found.subnormal.share, found.overflow.share, found.noise.share].map(shareText);
       return [[layer, found.gradientNorm, ...shares, found.dtype, found.reason] as Numbers["rows"][number]];
     }),
   };

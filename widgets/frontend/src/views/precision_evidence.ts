@@ -30,7 +30,7 @@ function factsOf({ half }: Revision, decision: Decision): [name: string, text: s
     [`would become zero in ${half}`, lossText(decision.underflow)],
     ["would lose precision", lossText(decision.subnormal)],
     ["would become infinite", lossText(decision.overflow)],
-    ["would become noise", `${shareText(decision.noise)} of the variance between samples or units`],
+    ["would become noise", `${shareText(decision.noise.share)} of the variance of its ${decision.noise.of || "values"}`],
     ["gradient norm", formatNumber(decision.gradientNorm)],
     ["parameters", formatInteger(decision.numel)],
   ];
