@@ -1,6 +1,6 @@
-"""A model in evaluation mode for a while."""
+"""Models and modules that are different for a while."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from torch import nn
@@ -9,10 +9,17 @@ from torch import nn
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Have a model in evaluation mode for a while; each of its modules is then as it was before."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    with restored(model.modules(), "training"):
+        model.eval()
+        yield
+
+
+@contextmanager
+def restored(modules: Iterable[nn.Module], name: str) -> Iterator[None]:
+    """Give each module at the end the value of an attribute that it has now."""
+    before = [(module, getattr(module, name)) for module in modules]
     try:
         yield
     finally:
-        for module, training in modes:
-            module.training = training
+        for module, value in before:
+            setattr(module, name, value)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from deepseek.errors import DeepseekError
-from deepseek.kernels.evaluating import evaluating
+from deepseek.kernels.evaluating import evaluating, restored
 from deepseek.kernels.sparse.gate import GateDecision, SparseGate
 
 
@@ -41,14 +41,10 @@ def forced_share(model: nn.Module, share: float) -> Iterator[None]:
     if not 0 <= share <= 1:
         raise DeepseekError(f"Expected a share from 0 to 1, got {share}.")
     gates = gates_of(model).values()
-    before = [gate.forced for gate in gates]
-    for gate in gates:
-        gate.forced = share
-    try:
+    with restored(gates, "forced"):
+        for gate in gates:
+            gate.forced = share
         yield
-    finally:
-        for gate, forced in zip(gates, before, strict=True):
-            gate.forced = forced
 
 
 def call(model: nn.Module, inputs: Any) -> Any:

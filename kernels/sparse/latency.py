@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deepseek.errors import DeepseekError
-from deepseek.kernels.evaluating import evaluating
+from deepseek.kernels.evaluating import evaluating, restored
 from deepseek.kernels.sparse.control import call, gate_decisions, gates_of, set_threshold
 
 LEVELS, ZOOMS = 6, 2
@@ -69,17 +69,12 @@ def _gate_values(model: nn.Module, batches: Sequence[Any]) -> Tensor:
 def _milliseconds(model: nn.Module, batches: Sequence[Any], levels: Sequence[float]) -> list[float]:
     """Mean time of a forward at each threshold."""
     gates = list(gates_of(model).values())
-    before = [gate.threshold for gate in gates]
     times: list[list[float]] = [[] for _ in levels]
-    try:
-        with evaluating(model), torch.no_grad():
-            for _ in range(ROUNDS + 1):
-                for level, own in zip(levels, times, strict=True):
-                    set_threshold(model, level)
-                    own.append(_seconds(model, batches, gates[0].weight.device))
-    finally:
-        for gate, threshold in zip(gates, before, strict=True):
-            gate.threshold = threshold
+    with evaluating(model), restored(gates, "threshold"), torch.no_grad():
+        for _ in range(ROUNDS + 1):
+            for level, own in zip(levels, times, strict=True):
+                set_threshold(model, level)
+                own.append(_seconds(model, batches, gates[0].weight.device))
     return [1e3 * median(own[1:]) / len(batches) for own in times]
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from deepseek.kernels.evaluating import restored
 from deepseek.kernels.sparse.control import call
 
 
@@ -19,14 +20,10 @@ def norms_of(model: nn.Module) -> list[_BatchNorm]:
 @contextmanager
 def momentum(norms: list[_BatchNorm], value: float | None) -> Iterator[None]:
     """Have batch norms follow the batches with another momentum: 0 keeps their statistics, None averages all."""
-    before = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = value
-    try:
+    with restored(norms, "momentum"):
+        for norm in norms:
+            norm.momentum = value
         yield
-    finally:
-        for norm, own in zip(norms, before, strict=True):
-            norm.momentum = own
 
 
 def settle_statistics(model: nn.Module, batches: Iterable[tuple[Any, Tensor]]) -> None:
