@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.overrides import _get_current_function_mode_stack
 
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # read when Triton is loaded: its kernels then take CPU tensors
@@ -78,3 +79,10 @@ def ctrl_c():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_on_torch_s_stack():
+    """Functions are watched no longer, whatever the test has interrupted or closed."""
+    yield
+    assert _get_current_function_mode_stack() == []

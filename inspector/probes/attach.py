@@ -17,7 +17,6 @@ from deepseek.inspector.probes.function import (
     FunctionProbe,
     LeaveProbe,
     StartProbe,
-    StopProbe,
     compiled_frames,
 )
 from deepseek.inspector.probes.gradient import AppliedGradientProbe, GradientProbe, square_sum_of_gradients
@@ -178,7 +177,10 @@ class Attachment:
         self._parameters.release()
 
     def _unhook(self, *, modules: bool = True) -> None:
-        self.functions.stop()
+        if modules:
+            self.functions.unhook()
+        else:
+            self.functions.stop()
         for handles in (self._parameter_handles, self._module_handles if modules else []):
             for handle in handles:
                 handle.remove()
@@ -194,7 +196,7 @@ class Attachment:
     def _hook_modules(self, groups: Collection[Group]) -> None:
         if "function" in groups and (model := self._model()) is not None:
             self._hook((self._model, StartProbe(self.functions)), _BEFORE, with_kwargs=True)
-            self._module_handles.append(model.register_forward_hook(StopProbe(self.functions), always_call=True))
+            self.functions.hook(model)
             for enter, leave in self._insides:
                 self._hook(enter, _BEFORE, with_kwargs=True)
                 self._hook(leave, _FORWARD, always_call=True)

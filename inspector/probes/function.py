@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from threading import current_thread
 from time import perf_counter_ns
 from typing import Any
 
@@ -88,6 +89,9 @@ class FunctionProbe(Probe):
     code cannot be seen, nor is a forward watched that runs under a function mode of the user's (such as
     ``torch.set_default_device``), which an interrupted forward could take from the stack in place of ours.
 
+    Each thread has a stack of modes of its own, so only the thread that computes can take the mode off. When another
+    thread closes the session in the middle of a forward, one hook stays on the model until the next forward ends.
+
     Attributes:
         inside: The modules that are computing, outermost first: site and class.
         before: Class of the layer that has computed last.
@@ -105,7 +109,20 @@ class FunctionProbe(Probe):
         self.graphs = GraphKeeper(recorder)
         self._units: dict[int, ActivationUnits] = {}
         self._mode: FunctionMode | None = None
+        self._thread = current_thread()
+        self._stop_probe: StopProbe | None = None
         self._frames = compiled_frames()
+
+    def hook(self, model: nn.Module) -> None:
+        """Put the hook that ends each forward on the model."""
+        self._stop_probe = StopProbe(self, model)
+
+    def unhook(self) -> None:
+        """Watch functions no longer and take that hook off, at once or where it still has to end a forward, then."""
+        self.stop()
+        if self._stop_probe is not None:
+            self._stop_probe.leave(at_once=self._mode is None)
+            self._stop_probe = None
 
     def start(self, model: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
         """Watch the functions called in this thread from now on, and capture the graph of the forward that begins."""
@@ -119,21 +136,24 @@ class FunctionProbe(Probe):
         else:
             self.inside.clear()
             self.calls = 0
+            self._thread = current_thread()
             self._mode = GraphMode(self) if self.graphs.begin(model, args, kwargs) else FunctionMode(self)
             self._mode.__enter__()  # type: ignore[no-untyped-call]
 
     def end(self, output: Any) -> None:
-        """The forward has given ``output``, None when it raised an error: watch functions no longer."""
+        """The forward has given ``output``, None when it raised an error."""
         if self._is_eager():
             self.graphs.end(output)
         else:
             self.graphs.skip(COMPILED)
-        self.stop()
 
     def stop(self) -> None:
         """Take the mode off the stack; while another one lies above it, it stays and hands everything through."""
         self.graphs.drop()
-        stack = _get_current_function_mode_stack()
+        own = self._thread is current_thread()
+        if not own and self._thread.is_alive():
+            return
+        stack = _get_current_function_mode_stack() if own else []
         if self._mode is not None and (self._mode not in stack or stack[-1] is self._mode):
             if stack:
                 self._mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
@@ -191,13 +211,29 @@ class StopProbe(Probe):
 
     group = "function"
 
-    def __init__(self, functions: FunctionProbe) -> None:
+    def __init__(self, functions: FunctionProbe, model: nn.Module) -> None:
         super().__init__(functions.recorder, functions.site)
         self._functions = functions
+        self._leaves = False
+        self._handle = model.register_forward_hook(self, always_call=True)
+
+    def __call__(self, *args: Any) -> None:
+        """Take the mode off the stack, even where nothing is recorded any more."""
+        super().__call__(*args)
+        if not is_compiling():
+            self.recorder.guard("no longer watching functions", self._functions.stop)
+            if self._leaves and args[-1] is not None:  # after an error, torch goes through the hooks themselves
+                self._handle.remove()
 
     def observe(self, _model: nn.Module, _args: Any, output: Any) -> None:
-        """Take the mode off the stack."""
+        """Tell what the forward has given."""
         self._functions.end(output)
+
+    def leave(self, *, at_once: bool) -> None:
+        """Come off the model, now or after the next forward."""
+        self._leaves = True
+        if at_once:
+            self._handle.remove()
 
 
 class EnterProbe(Probe):

@@ -8,6 +8,7 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from ordinary import INPUTS, KINDS, counts, hooks, make, repeated, same, state, step, watch
 from torch import nn
+from torch.overrides import _get_current_function_mode_stack
 
 CELL = """
 %deepseek_inspect net --optimizer optimizer --every 1
@@ -179,6 +180,22 @@ def test_a_session_closed_by_another_thread_leaves_training_alone(tmp_path):
     closer.join(timeout=60)
     session.close()
     assert same(state(model), state(plain))
+    assert hooks(model) == 0
+
+
+def test_a_session_closed_by_another_thread_in_the_middle_of_a_forward_leaves_nothing_behind(tmp_path):
+    class Calling(nn.Module):
+        def forward(self, x):
+            closer = threading.Thread(target=lambda: session.close())
+            closer.start()
+            closer.join(timeout=60)
+            return x * 1
+
+    model, optimizer = make(Calling())
+    session = watch(model, optimizer, tmp_path)
+    model(INPUTS)
+    assert session.status.state == "closed"
+    assert _get_current_function_mode_stack() == []
     assert hooks(model) == 0
 
 
