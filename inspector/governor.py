@@ -30,7 +30,7 @@ _PLANNED = 0.6
 
 _NOTHING: frozenset[Group] = frozenset()
 _LONGEST_PAUSE = 200
-"""Steps after which a group is observed even if what every step costs leaves nothing for it."""
+"""Steps after which a group is observed even if what every step costs leaves nothing for it; one group at a time."""
 
 _REFRESH_EVERY = 50
 _MAX_CADENCE = 1000
@@ -73,12 +73,14 @@ class Governor:
         """Account for a finished step.
 
         Args:
-            step: Its number.
+            step: Its number. Those between it and the one before were not watched and count for no cadence.
             timing: Its duration; NaN for the first one, and for the first one after a pause.
             spent: Milliseconds spent by each group of probes.
             groups: The groups that were observed.
             background_ms: CPU time that the worker used meanwhile.
         """
+        unwatched = step - self._steps
+        self._last = {group: last + unwatched for group, last in self._last.items()}
         for group in groups:
             self._last[group] = step
             self._costs[group].append(spent.get(group, 0.0))
@@ -150,15 +152,24 @@ class Governor:
             return _NOTHING
         reserved = estimate.always_ms * (WINDOW - len(self._ledger))
         room = self._budget * estimate.bare_ms * WINDOW - sum(self._ledger) - reserved
+        overdue_apart = min(since.values()) >= _LONGEST_PAUSE // len(since)
         chosen: set[Group] = set()
         for group in sorted(due, key=lambda group: -since[group] / estimate.cadences[group]):
-            affordable = estimate.costs[group] <= room or since[group] >= _LONGEST_PAUSE
-            if affordable and not (group == "function" and since[group] < BURST_EVERY):
+            overdue = since[group] >= _LONGEST_PAUSE and overdue_apart and not chosen
+            if (overdue or estimate.costs[group] <= room) and not (group == "function" and since[group] < BURST_EVERY):
                 chosen.add(group)
                 room -= estimate.costs[group]
         if not chosen:
-            self.next_due = self._steps + FIRST_STEPS
+            self.next_due = self._steps + self._steps_until(min(estimate.costs[group] for group in due) - room)
         return frozenset(chosen)
+
+    def _steps_until(self, lacking: float) -> int:
+        """In how many steps so many milliseconds have left the window, when nothing is observed meanwhile."""
+        for steps, leaving in enumerate(self._ledger, 1):
+            lacking -= leaving - self._estimate.always_ms
+            if lacking <= 0:
+                return steps
+        return WINDOW
 
     def _new_estimate(self) -> "_Estimate":
         bare = median(timing.wall_ms - timing.inspector_ms for timing in self._timings)
@@ -171,7 +182,7 @@ class Governor:
         factor = min(max(1.0 + behind, outside), _LARGEST_FACTOR)
         # A measurement grows old, so that one that was unlucky does not shut a group out for ever.
         costs = {
-            group: factor * _typical(self._costs[group]) * 0.5 ** ((self._steps - last) // WINDOW)
+            group: factor * _typical(self._costs[group]) * 0.5 ** ((self._steps - last) // _LONGEST_PAUSE)
             for group, last in self._last.items()
         }
         return _Estimate(bare, always, norm_cadence, outside, costs, _cadences(costs, allowed - always))

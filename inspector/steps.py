@@ -247,6 +247,7 @@ class Steps:
         """Take every hook off but one, which counts."""
         self._passes.end()
         self._end_unfinished()
+        self._accounts.settle()
         self.release()
         self._prepare_next()
         self._closer.remove()

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from deepseek.inspector.governor import BURST_EVERY, MAX_PASSES, WINDOW, Governor, PassGovernor
+from deepseek.inspector.governor import BURST_EVERY, FIRST_STEPS, MAX_PASSES, WINDOW, Governor, PassGovernor
 from deepseek.inspector.overhead import Timing, measure_overhead
 
 COSTS = {"gradient": 0.2, "activation": 1.0, "parameter": 0.5, "unit": 0.3}
@@ -81,6 +81,23 @@ def test_one_unlucky_measurement_does_not_shut_a_group_out():
     simulate(governor, 3, 10.0, dict.fromkeys(COSTS, 40.0))
     observed, _ = simulate(governor, 1000, 10.0, COSTS)
     assert all(sum(group in groups for groups in observed) > 10 for group in COSTS)
+
+
+def test_groups_that_nothing_is_left_for_are_observed_one_at_a_time():
+    observed, _ = simulate(Governor(0.05, None, COSTS), 3000, 0.5, COSTS)
+    when = {group: [step for step, groups in enumerate(observed) if group in groups] for group in COSTS}
+    assert all(later - earlier <= 400 for steps in when.values() for earlier, later in pairwise(steps))
+    assert all(len(groups) <= 1 for groups in observed[FIRST_STEPS:])
+    steps = [step for step, groups in enumerate(observed) if groups]
+    assert min(later - earlier for earlier, later in pairwise(steps[1:])) >= 50
+
+
+def test_steps_that_were_not_watched_count_for_no_cadence():
+    governor = Governor(0.05, None, COSTS)
+    simulate(governor, 1010, 0.5, COSTS)
+    before = governor.next_groups()
+    governor.add(governor._steps + 5000, Timing(0.5, ALWAYS, False), {"boundary": ALWAYS}, (), 0.0)
+    assert before == governor.next_groups() == set()
 
 
 def test_every_is_kept_whatever_it_costs():

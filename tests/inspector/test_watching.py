@@ -37,6 +37,14 @@ def test_watching_again_goes_on_where_the_count_is(tmp_path):
         assert session.status.dropped == 0
 
 
+def test_what_the_last_steps_cost_is_known_when_watching_ends(tmp_path):
+    model, optimizer = make("mlp")
+    with inspect(model, optimizer, every=1000, run=tmp_path / "x.dsrun") as session:
+        train(model, optimizer, CASES["mlp"][1], 4, session)
+        session.watching = False
+        assert (session.frame("timing")["inspector_ms"] > 0).all()
+
+
 def test_without_an_optimizer_forwards_are_counted_and_evaluation_is_observed(tmp_path):
     model = MLP()
     with inspect(model, every=1, run=tmp_path / "x.dsrun") as session:
