@@ -81,6 +81,15 @@ def ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture
+def one_thread():
+    """Small models are computed on one thread: several would wait for each other more than they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_on_torch_s_stack():
     """Functions are watched no longer, whatever the test has interrupted or closed."""

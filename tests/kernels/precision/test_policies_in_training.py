@@ -3,7 +3,6 @@
 from functools import partial
 
 import pytest
-import torch
 from precision_cases import CASES
 from precision_fresh import ALL
 from precision_training import FLOAT32, mean_accuracy, train
@@ -12,13 +11,7 @@ import deepseek
 
 HARMED = [name for name, case in ALL.items() if case.harmed]
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def findings(name, policy, path):
