@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from deepseek.errors import DeepseekError
-from deepseek.kernels.sparse.few_rows import run_native
 from deepseek.kernels.sparse.masking import masked
+from deepseek.kernels.sparse.native_rows import run_native
 
 ONE_ROW, MORE_ROWS = 5, 12
 """Reading a weight takes as long as this many rows of arithmetic: by a matrix-vector product, and in addition to the
 rows by a matrix product, which packs it first."""
 
-NATIVE_ROW, NATIVE_READ = 1.2, 2.0
+NATIVE_ROW, NATIVE_READ = 1.1, 3.0
 """What a row takes natively, and reading the weights."""
 
 CALL_WORK = 1_000_000
@@ -68,8 +68,10 @@ def run_masked(layer: Layer, rows: Tensor, mask: Tensor, counts: Sequence[int]) 
         ``[N, D_out]``.
     """
     hidden = layer.hidden(rows, slice(None))
-    if not counts or min(counts) < len(rows):
+    if not counts:
         hidden = masked(hidden, mask)
+    elif min(counts) < len(rows):
+        hidden = masked(hidden, mask, in_place=not hidden.requires_grad)
     return torch.addmm(layer.down_bias, hidden, layer.down_weight)
 
 

@@ -9,7 +9,7 @@ from deepseek.errors import DeepseekError
 from deepseek.kernels.sparse.gate import SparseGate
 from deepseek.kernels.sparse.masking import masked
 from deepseek.kernels.sparse.tracing import is_traced
-from deepseek.kernels.sparse.widths import Chain, Packs, run_widths
+from deepseek.kernels.sparse.widths import Chain, Packs, joined, run_widths
 
 
 class SparseConv2d(nn.Module):
@@ -67,8 +67,10 @@ class SparseConv2d(nn.Module):
         self.executed = ""
         self._packs = Packs()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Compute ``[B, in_channels, H, W]`` to ``[B, out_channels, H / stride, W / stride]``, rounded up.
+
+        With a ``residual`` of that shape, give ``relu(residual + output)``.
 
         Raises:
             DeepseekError: The input is not a batch of pictures with ``in_channels``.
@@ -77,12 +79,12 @@ class SparseConv2d(nn.Module):
             raise DeepseekError(f"Expected an input [B, {self.in_channels}, H, W], got {list(x.shape)}.")
         mask = self.gate(self._pooled(x))
         if self.training or is_traced():
-            return self.forward_masked(x, mask)
+            return joined(self.forward_masked(x, mask), residual)
         on_accelerator = self.executor == "auto" and not x.is_cpu
         self.executed = "masked" if self.executor == "masked" or on_accelerator else "widths"
         if self.executed == "masked":
-            return self.forward_masked(x, mask)
-        return run_widths(self._chain(), x, mask)
+            return joined(self.forward_masked(x, mask), residual)
+        return run_widths(self._chain(), x, mask, residual)
 
     def train(self, mode: bool = True) -> "SparseConv2d":
         """Switch to training, or to evaluation; packed weights are made anew."""

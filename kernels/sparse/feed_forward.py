@@ -9,8 +9,8 @@ from torch.nn import functional
 from deepseek.errors import DeepseekError
 from deepseek.kernels.sparse.block_paths import PATHS, UNSEEING, Layer, cheapest
 from deepseek.kernels.sparse.executor import EXECUTORS
-from deepseek.kernels.sparse.few_rows import can_run
 from deepseek.kernels.sparse.gate import SparseGate
+from deepseek.kernels.sparse.native_rows import can_run
 from deepseek.kernels.sparse.tracing import is_traced
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

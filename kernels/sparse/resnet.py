@@ -1,28 +1,33 @@
 """Residual networks that spend as many channels on a picture as it needs."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from deepseek.kernels.sparse.conv import SparseConv2d
 from deepseek.kernels.sparse.tracing import is_traced
+from deepseek.kernels.sparse.widths import joined
 
 
 class GatedResidual(nn.Module):
     """``relu(branch(x) + skip(x))`` with a gated branch.
 
     Args:
-        branch: The gated convolutions.
+        branch: The gated convolutions; or the plain ones that were cut out of them.
         skip: What the input takes beside them.
     """
 
-    def __init__(self, branch: SparseConv2d, skip: nn.Module) -> None:
+    def __init__(self, branch: nn.Module, skip: nn.Module) -> None:
         super().__init__()
         self.branch, self.skip = branch, skip
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute ``[B, C, H, W]``."""
-        return functional.relu(self.branch(x) + self.skip(x), inplace=True)
+        residual = self.skip(x)
+        if isinstance(self.branch, SparseConv2d):
+            return cast("Tensor", self.branch(x, residual))
+        return joined(self.branch(x), residual)
 
 
 class DsaResNet(nn.Module):

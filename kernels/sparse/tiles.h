@@ -41,7 +41,7 @@ TARGET static void NAME(add_one)(const float *w, size_t d, size_t columns, const
     const float *w1 = w + d, *w2 = w1 + d, *w3 = w2 + d;
 #pragma omp simd
     for (size_t j = 0; j < columns; j++)
-        y[j] += (h[0] * w[j] + h[1] * w1[j]) + (h[2] * w2[j] + h[3] * w3[j]);
+        y[j] = h[3] * w3[j] + (h[2] * w2[j] + (h[1] * w1[j] + (h[0] * w[j] + y[j])));
 }
 
 TARGET static void NAME(add_two)(const float *w, size_t d, size_t columns, const float h[4], const float g[4],
@@ -50,7 +50,7 @@ TARGET static void NAME(add_two)(const float *w, size_t d, size_t columns, const
     const float *w1 = w + d, *w2 = w1 + d, *w3 = w2 + d;
 #pragma omp simd
     for (size_t j = 0; j < columns; j++) {
-        y[j] += (h[0] * w[j] + h[1] * w1[j]) + (h[2] * w2[j] + h[3] * w3[j]);
-        z[j] += (g[0] * w[j] + g[1] * w1[j]) + (g[2] * w2[j] + g[3] * w3[j]);
+        y[j] = h[3] * w3[j] + (h[2] * w2[j] + (h[1] * w1[j] + (h[0] * w[j] + y[j])));
+        z[j] = g[3] * w3[j] + (g[2] * w2[j] + (g[1] * w1[j] + (g[0] * w[j] + z[j])));
     }
 }

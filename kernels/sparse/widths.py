@@ -61,13 +61,18 @@ class Chain(NamedTuple):
     norms: list[nn.BatchNorm2d]
     packs: Packs
 
-    def narrow(self, x: Tensor, width: int) -> Tensor:
-        """Compute ``[B, C, H, W]`` with the first hidden channels only."""
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            is_last = conv is self.convs[-1]
-            outputs = conv.out_channels if is_last else width
-            x = _compute(conv, self.packs.narrow(conv, norm, outputs, x), x, relu=not is_last)
-        return x
+    def narrow(self, x: Tensor, width: int, residual: Tensor | None, *, consumed: bool) -> Tensor:
+        """Compute ``[B, C, H, W]`` with the first hidden channels only, and join it with the residual.
+
+        The residual is overwritten where it is ``consumed``.
+        """
+        for conv, norm in zip(self.convs[:-1], self.norms[:-1], strict=True):
+            x = _compute(conv, self.packs.narrow(conv, norm, width, x), x, relu=True)
+        conv, norm = self.convs[-1], self.norms[-1]
+        last = self.packs.narrow(conv, norm, conv.out_channels, x)
+        if residual is not None and consumed and last.is_packed and _is_channels_last(residual):
+            return _accumulate(conv, last, x, residual)
+        return joined(_compute(conv, last, x, relu=False), residual)
 
     def nothing(self, x: Tensor) -> Tensor:
         """Give what comes out when no hidden channel computes."""
@@ -78,13 +83,14 @@ class Chain(NamedTuple):
         return bias.reshape(-1, 1, 1).expand(len(x), -1, height, width)
 
 
-def run_widths(chain: Chain, x: Tensor, mask: Tensor) -> Tensor:
+def run_widths(chain: Chain, x: Tensor, mask: Tensor, residual: Tensor | None = None) -> Tensor:
     """Compute a chain of convolutions, each sample with as many hidden channels as it wants.
 
     Args:
         chain: The convolutions.
         x: ``[B, C, H, W]``.
         mask: ``[B, blocks]``; the first so many are 1.
+        residual: As the output: give ``relu(residual + output)``.
 
     Returns:
         ``[B, C_out, H', W']``.
@@ -93,15 +99,30 @@ def run_widths(chain: Chain, x: Tensor, mask: Tensor) -> Tensor:
     widths = (mask.sum(1).int() * size).tolist()
     distinct = sorted(set(widths), reverse=True)  # the layout is that of the widest
     if len(distinct) == 1 and distinct[0]:
-        return chain.narrow(x, distinct[0])
+        return chain.narrow(x, distinct[0], residual, consumed=False)
     output = None
     for width in distinct:
         index = torch.tensor([row for row, own in enumerate(widths) if own == width], device=x.device)
-        part = chain.narrow(_samples(x, index), width) if width else chain.nothing(x[index])
+        some = _samples(x, index)
+        rest = some if residual is x else None if residual is None else _samples(residual, index)
+        part = chain.narrow(some, width, rest, consumed=True) if width else joined(chain.nothing(some), rest)
         output = _room(part, len(x)) if output is None else output
         part = part.to(output.dtype)  # under autocast a mere bias differs
         output = output.index_copy(0, index, part) if part.requires_grad else output.index_copy_(0, index, part)
-    return chain.nothing(x) if output is None else output
+    return joined(chain.nothing(x), residual) if output is None else output
+
+
+def joined(output: Tensor, residual: Tensor | None) -> Tensor:
+    """Give ``relu(residual + output)``, or the output where there is no residual."""
+    return output if residual is None else functional.relu(output + residual, inplace=True)
+
+
+def _accumulate(conv: nn.Conv2d, narrow: Narrow, x: Tensor, residual: Tensor) -> Tensor:
+    """Add a convolution to the residual in its place, and cut the sum off below zero."""
+    result: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
+        residual, x, narrow.weight, narrow.bias, conv.padding, conv.stride, (1, 1), 1, "add", 1.0, "relu", [], None
+    )
+    return result
 
 
 def _compute(conv: nn.Conv2d, narrow: Narrow, x: Tensor, *, relu: bool) -> Tensor:

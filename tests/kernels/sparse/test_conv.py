@@ -56,6 +56,23 @@ def test_widths_equal_the_oracle(kind, dtype, stride, shape):
     check(block(kind, dtype, stride), torch.randn(batch, 6, height, width, dtype=dtype))
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("batch", [1, 17])
+@pytest.mark.parametrize("itself", [True, False])
+def test_a_residual_is_added_and_stays_as_it_was(dtype, layout, batch, itself):
+    made = block("basic", dtype)
+    x = torch.randn(batch, 6, 9, 9, dtype=dtype).contiguous(memory_format=layout)
+    residual = x if itself else torch.randn_like(x)
+    before = x.clone(), residual.clone()
+    with torch.no_grad():
+        expected = torch.relu(made(x) + residual)
+        for made.executor in ("widths", "masked"):
+            torch.testing.assert_close(made(x, residual), expected, rtol=TOLERANCE[dtype], atol=10 * TOLERANCE[dtype])
+    assert torch.equal(x, before[0])
+    assert torch.equal(residual, before[1])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("threshold", [0.0, 1.0])
 def test_all_on_and_all_off(kind, threshold):

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from deepseek.errors import DeepseekError
 from deepseek.kernels import SparseFeedForward, calibrate_gates
-from deepseek.kernels.sparse import few_rows
+from deepseek.kernels.sparse import native_rows
 
 PATHS = ("runs", "gathered", "auto")
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
@@ -172,16 +172,16 @@ def test_the_fastest_path_is_taken_and_named(rows, share, executor):
     assert f"executed='{executor}'" in repr(made)
 
 
-native_code = pytest.mark.skipif(few_rows.native is None, reason="there was no compiler")
+native_code = pytest.mark.skipif(native_rows.native is None, reason="there was no compiler")
 
 
 @native_code
 @pytest.mark.parametrize("share", [0, 0.3, 0.7, 1])
-@pytest.mark.parametrize("rows", [1, 2, 3, 7, 64])
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 64, 1100])
 @pytest.mark.parametrize(
     ("width", "hidden", "blocks", "outputs"), [(12, 40, 5, 12), (67, 256, 4, 35), (300, 512, 8, 17)]
 )
-def test_few_rows_natively_equal_the_oracle(share, rows, width, hidden, blocks, outputs):
+def test_native_rows_equal_the_oracle(share, rows, width, hidden, blocks, outputs):
     torch.manual_seed(0)
     made = SparseFeedForward(width, hidden, blocks=blocks, d_out=outputs).eval()
     calibrate_gates(made, [torch.randn(500, width)], target=share)
@@ -195,7 +195,7 @@ def test_few_rows_natively_equal_the_oracle(share, rows, width, hidden, blocks, 
 
 @native_code
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_threads_share_the_work_of_few_rows(threads):
+def test_threads_share_the_work_of_native_rows(threads):
     torch.manual_seed(0)
     made, x = SparseFeedForward(768, 3072, executor="native").eval(), torch.randn(5, 768)
     before = torch.get_num_threads()
@@ -230,7 +230,6 @@ def test_native_code_is_taken_only_where_nobody_needs_the_operations():
     assert executed(x) != "native"
     with torch.no_grad():
         assert executed(x) == "native"
-        assert executed(torch.randn(80, WIDTH)) != "native"
         with FlopCounterMode(display=False):
             assert executed(x) != "native"
         with torch.autocast("cpu", torch.bfloat16):
@@ -242,9 +241,19 @@ def test_native_code_is_taken_only_where_nobody_needs_the_operations():
         made(x)
 
 
+@native_code
+def test_where_the_native_code_has_no_wide_vectors_it_computes_a_few_rows_only(monkeypatch):
+    made = SparseFeedForward(64, 256).eval()
+    monkeypatch.setattr(native_rows.native, "has_wide_vectors", lambda: False)
+    with torch.no_grad():
+        for rows, natively in ((8, True), (9, False)):
+            made(torch.randn(rows, 64))
+            assert (made.executed == "native") is natively
+
+
 def test_without_native_code_torch_computes(monkeypatch):
     made, x = layer(torch.float32, share=0.5), torch.randn(2, WIDTH)
-    monkeypatch.setattr(few_rows, "native", None)
+    monkeypatch.setattr(native_rows, "native", None)
     with torch.no_grad():
         torch.testing.assert_close(made(x), made.forward_masked(x, made.gate(x)), rtol=1e-5, atol=1e-5)
     assert made.executed != "native"

@@ -1,4 +1,4 @@
-"""Gated feed-forward layers for a few rows, natively: each weight is read once, for all rows that want its block."""
+"""Gated feed-forward layers, natively: each weight is read from memory once, for all rows that want its block."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if native:
     with suppress(OSError, AttributeError):  # another build of torch, another OpenMP: one thread does
         native.share_threads(*addresses_in_torch())
 
-MOST_ROWS = 64
-"""More rows are computed faster by matrix products."""
+FEW_ROWS = 8
+"""More rows are computed faster by matrix products where the native code has no wide vectors."""
 
 TILE = 4
 """The units of a block are a multiple of this."""
@@ -37,7 +37,8 @@ def can_run(layer: Layer, rows: Tensor) -> bool:
     """Whether rows ``[N, D]`` can be computed natively: nobody may want a gradient or watch the operations."""
     return (
         native is not None
-        and 0 < len(rows) <= MOST_ROWS
+        and len(rows) > 0
+        and (len(rows) <= FEW_ROWS or native.has_wide_vectors())
         and len(layer.up_weight) // layer.blocks % TILE == 0
         and not torch.is_grad_enabled()
         and forward_ad._current_level < 0
@@ -57,9 +58,9 @@ def run_native(layer: Layer, rows: Tensor, mask: Tensor, counts: Sequence[int]) 
     """
     if native is None or not can_run(layer, rows):
         raise DeepseekError(
-            f"The executor 'native' computes 1 to {MOST_ROWS} rows of contiguous float32 on the CPU in blocks of "
-            f"multiples of {TILE} units, without gradients or autocast, where a compiler was there at installation; "
-            f"got {len(rows)} rows of {rows.dtype}. Take executor='auto'."
+            f"The executor 'native' computes contiguous float32 on the CPU in blocks of multiples of {TILE} units, "
+            "without gradients or autocast, where a compiler was there at installation, and without AVX2 up to "
+            f"{FEW_ROWS} rows; got {len(rows)} rows of {rows.dtype}. Take executor='auto'."
         )
     rows, mask = rows.contiguous(), mask.contiguous()
     sizes = (len(rows), layer.blocks, len(layer.up_weight) // layer.blocks)

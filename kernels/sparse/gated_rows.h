@@ -1,13 +1,16 @@
-/* A gated feed-forward layer for a few rows: each weight of a block is read once, for all rows that want the block. */
+/* A gated feed-forward layer: each weight of a block is read from memory once, for all rows that want the block. */
 
-#ifndef DEEPSEEK_FEW_ROWS_H
-#define DEEPSEEK_FEW_ROWS_H
+#ifndef DEEPSEEK_GATED_ROWS_H
+#define DEEPSEEK_GATED_ROWS_H
 
 #include <stddef.h>
 
 #include "../openmp.h"
 
-enum { TILE = 4, MOST_ROWS = 64, LINE = 16 };
+enum { TILE = 4, PANEL = 512, LINE = 16 };
+
+/* Bytes of the rows that are worked on together, which stay in the first cache, and of weights in the second one. */
+enum { NEAR = 3 << 13, KEPT = 1 << 18 };
 
 #define JOIN_(a, b) a##_##b
 #define JOIN(a, b) JOIN_(a, b)
@@ -48,6 +51,7 @@ typedef struct {
 #define TILES(set) {dot_one_##set, dot_two_##set, add_one_##set, add_two_##set}
 
 static Tiles tiles = TILES(base);
+static int wide_vectors = 0;
 
 static void choose_tiles(void)
 {
@@ -56,6 +60,7 @@ static void choose_tiles(void)
         tiles = (Tiles)TILES(avx2);
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma"))
         tiles = (Tiles)TILES(avx512);
+    wide_vectors = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
 }
 
@@ -63,7 +68,7 @@ static void choose_tiles(void)
    blocks one after the other. */
 typedef struct {
     const float *mask; /* [rows, blocks], not 0 where the block is wanted */
-    size_t rows, blocks, size, width;
+    size_t rows, blocks, size, width; /* at most PANEL rows */
     const float *weight, *bias; /* [blocks * size, width] */
     const float *x;             /* [rows, width], of the first matrix */
     float *y;                   /* [rows, width], of the second */
@@ -71,7 +76,7 @@ typedef struct {
 } Product;
 
 /* The rows that want a block; returns how many. */
-static size_t find_wanting(const Product *p, size_t block, size_t wanting[MOST_ROWS])
+static size_t find_wanting(const Product *p, size_t block, size_t wanting[PANEL])
 {
     size_t count = 0;
     for (size_t row = 0; row < p->rows; row++)
@@ -99,25 +104,48 @@ static void compute_tile(const Product *p, size_t unit, const size_t *wanting, s
     }
 }
 
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many rows of `columns` values each stay in the first cache; even, because two are worked on at once. */
+static size_t near_rows(size_t columns)
+{
+    return (NEAR / (columns * sizeof(float) * 2 + 1) + 1) * 2;
+}
+
+/* How many units of `columns` weights each stay in the second cache. */
+static size_t kept_units(size_t columns)
+{
+    const size_t tiles_kept = KEPT / (columns * sizeof(float) * TILE + 1);
+    return (tiles_kept ? tiles_kept : 1) * TILE;
+}
+
 /* Each thread takes a share of the units of every block. */
 static void compute_hidden(const void *task, size_t share, size_t shares)
 {
     const Product *p = task;
-    size_t wanting[MOST_ROWS];
+    size_t wanting[PANEL];
     float *hidden = p->hidden;
+    const size_t number = p->size / TILE, kept = kept_units(p->width), group = near_rows(p->width);
+    const size_t start = number * share / shares * TILE, end = number * (share + 1) / shares * TILE;
     for (size_t block = 0; block < p->blocks; block++) {
-        const size_t count = find_wanting(p, block, wanting), number = p->size / TILE;
-        for (size_t tile = number * share / shares; count && tile < number * (share + 1) / shares; tile++)
-            compute_tile(p, block * p->size + tile * TILE, wanting, count, hidden + tile * TILE);
+        const size_t count = find_wanting(p, block, wanting);
+        for (size_t first = start; first < end; first += kept)
+            for (size_t i = 0; i < count; i += group)
+                for (size_t unit = first; unit < least(first + kept, end); unit += TILE)
+                    compute_tile(p, block * p->size + unit, wanting + i, least(count - i, group),
+                                 hidden + i * p->size + unit);
         hidden += count * p->size;
     }
 }
 
-/* The second matrix, columns [start, end) of one block. */
-static void add_block(const Product *p, size_t block, const size_t *wanting, size_t count, const float *hidden,
-                      size_t start, size_t end)
+/* The second matrix, columns [start, end) of some units of a block. */
+static void add_units(const Product *p, size_t block, size_t first, size_t last, const size_t *wanting, size_t count,
+                      const float *hidden, size_t start, size_t end)
 {
-    for (size_t unit = 0; unit < p->size; unit += TILE) {
+    for (size_t unit = first; unit < last; unit += TILE) {
         const float *w = p->weight + (block * p->size + unit) * p->width + start;
         for (size_t i = 0; i < count; i += 2) {
             const float *h = hidden + i * p->size + unit;
@@ -134,16 +162,20 @@ static void add_block(const Product *p, size_t block, const size_t *wanting, siz
 static void compute_output(const void *task, size_t share, size_t shares)
 {
     const Product *p = task;
-    size_t wanting[MOST_ROWS];
+    size_t wanting[PANEL];
     const float *hidden = p->hidden;
     const size_t lines = (p->width + LINE - 1) / LINE, start = lines * share / shares * LINE;
-    const size_t after = lines * (share + 1) / shares * LINE, end = after < p->width ? after : p->width;
+    const size_t after = lines * (share + 1) / shares * LINE, end = least(after, p->width);
+    const size_t kept = kept_units(end - start), group = near_rows(end - start);
     for (size_t row = 0; row < p->rows; row++)
         for (size_t j = start; j < end; j++)
             p->y[row * p->width + j] = p->bias[j];
     for (size_t block = 0; block < p->blocks; block++) {
         const size_t count = find_wanting(p, block, wanting);
-        add_block(p, block, wanting, count, hidden, start, end);
+        for (size_t first = 0; first < p->size && start < end; first += kept)
+            for (size_t i = 0; i < count; i += group)
+                add_units(p, block, first, least(first + kept, p->size), wanting + i, least(count - i, group),
+                          hidden + i * p->size, start, end);
         hidden += count * p->size;
     }
 }
