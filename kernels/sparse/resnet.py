@@ -150,7 +150,7 @@ def _stem(in_channels: int, width: int, *, small_images: bool) -> nn.Sequential:
     size, stride = (3, 1) if small_images else (7, 2)
     conv = nn.Conv2d(in_channels, width, size, stride, size // 2, bias=False)
     pool = [] if small_images else [nn.MaxPool2d(3, 2, 1)]
-    return nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU(), *pool)
+    return nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True), *pool)
 
 
 def _skip(before: int, after: int, stride: int) -> nn.Module:
