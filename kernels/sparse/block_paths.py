@@ -16,7 +16,7 @@ ONE_ROW, MORE_ROWS = 5, 12
 """Reading a weight takes as long as this many rows of arithmetic: by a matrix-vector product, and in addition to the
 rows by a matrix product, which packs it first."""
 
-NATIVE_ROW, NATIVE_READ = 1.1, 3.0
+NATIVE_ROW, NATIVE_READ = 1.0, 3.0
 """What a row takes natively, and reading the weights."""
 
 CALL_WORK = 1_000_000
@@ -67,7 +67,7 @@ def run_masked(layer: Layer, rows: Tensor, mask: Tensor, counts: Sequence[int]) 
     Returns:
         ``[N, D_out]``.
     """
-    hidden = layer.hidden(rows, slice(None))
+    hidden = layer.activation(functional.linear(rows, layer.up_weight, layer.up_bias))
     if not counts:
         hidden = masked(hidden, mask)
     elif min(counts) < len(rows):
@@ -132,8 +132,8 @@ UNSEEING = ("masked", "triton")
 """Ways that look at no value of the mask: an accelerator would have to hand it over."""
 
 
-def cheapest(layer: Layer, rows: int, counts: Sequence[int], *, native: bool) -> str:
-    """Name the way that takes the least work; ``masked`` where the others save less than they cost.
+def cheapest(layer: Layer, rows: int, counts: Sequence[int]) -> str:
+    """Name the way in torch that takes the least work; ``masked`` where the others save less than they cost.
 
     The estimate depends on nothing but its arguments, so that equal inputs are rounded equally.
 
@@ -141,7 +141,6 @@ def cheapest(layer: Layer, rows: int, counts: Sequence[int], *, native: bool) ->
         layer: The weights.
         rows: How many.
         counts: How many of them want each block.
-        native: Whether the native code can compute them.
     """
     width, size = layer.up_weight.shape[1] + layer.down_weight.shape[1], len(layer.up_weight) // layer.blocks
     each = width * size
@@ -153,9 +152,16 @@ def cheapest(layer: Layer, rows: int, counts: Sequence[int], *, native: bool) ->
         "runs": wanted * each * _as_rows(rows) + runs * CALL_WORK,
         "gathered": each * sum(map(_as_rows, counts)) + 2 * wanted * CALL_WORK + moved,
     }
-    if native:
-        work["native"] = each * (sum(counts) * NATIVE_ROW + wanted * NATIVE_READ) + CALL_WORK
     return min(work, key=work.__getitem__)
+
+
+def saves_natively(rows: int, counts: Sequence[int]) -> bool:
+    """Whether the native way takes less work than computing everything; then it is the cheapest of all.
+
+    It is asked in every forward, after which all caches are cold: so it is short.
+    """
+    blocks = len(counts)
+    return NATIVE_ROW * sum(counts) + NATIVE_READ * (blocks - counts.count(0)) < blocks * _as_rows(rows)
 
 
 def _as_rows(rows: int) -> int:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deepseek.errors import DeepseekError
-from deepseek.kernels.sparse.block_paths import PATHS, UNSEEING, Layer, cheapest
+from deepseek.kernels.sparse.block_paths import PATHS, UNSEEING, Layer, cheapest, saves_natively
 from deepseek.kernels.sparse.executor import EXECUTORS
 from deepseek.kernels.sparse.gate import SparseGate
 from deepseek.kernels.sparse.native_rows import can_run
@@ -99,17 +99,20 @@ class SparseFeedForward(nn.Module):
             name = self.executor
         else:
             counts = mask.count_nonzero(0).tolist()
-            name = (
-                cheapest(layer, len(rows), counts, native=can_run(layer, rows))
-                if self.executor == "auto"
-                else self.executor
-            )
-        self.executed = name
+            name = _fastest(layer, rows, counts) if self.executor == "auto" else self.executor
+        if self.executed != name:  # setting an attribute of a module takes longer
+            self.executed = name
         return PATHS[name](layer, rows, mask, counts)
 
     def _layer(self) -> Layer:
         act, blocks = ACTIVATIONS[self.activation], self.gate.blocks
         return Layer(self.up_weight, self.up_bias, self.down_weight, self.down_bias, act, blocks)
+
+
+def _fastest(layer: Layer, rows: Tensor, counts: list[int]) -> str:
+    if saves_natively(len(rows), counts) and can_run(layer, rows):
+        return "native"
+    return "masked" if min(counts) == len(rows) else cheapest(layer, len(rows), counts)
 
 
 def _check(d_hidden: int, blocks: int, activation: str, executor: str) -> None:

@@ -83,9 +83,11 @@ class SparseGate(nn.Module):
         gates = self.gates(x)
         if not is_traced():
             self.last = GateDecision(gates.detach(), self.threshold)
-        open_ = _is_open(gates, self.threshold).to(gates.dtype)
+        open_ = _is_open(gates, self.threshold).to(x.dtype)
+        if not self.training:
+            return open_
         # The difference is exactly zero: it adds the gradient of the gate and leaves the value alone.
-        return (open_ + (gates - gates.detach()) if self.training else open_).to(x.dtype)
+        return open_ + (gates - gates.detach()).to(x.dtype)
 
     def gates(self, x: Tensor) -> Tensor:
         """Compute the gate values ``[..., blocks]`` of rows ``[..., features]``."""

@@ -7,7 +7,7 @@
 
 #include "../openmp.h"
 
-enum { TILE = 4, PANEL = 512, LINE = 16 };
+enum { TILE = 4, PANEL = 512, LINE = 16, FEW = 8 };
 
 /* Bytes of the rows that are worked on together, which stay in the first cache, and of weights in the second one. */
 enum { NEAR = 3 << 13, KEPT = 1 << 18 };
@@ -85,6 +85,20 @@ static size_t find_wanting(const Product *p, size_t block, size_t wanting[PANEL]
     return count;
 }
 
+#ifdef __GNUC__
+#define PREFETCH(address) __builtin_prefetch(address, 0, 2)
+#else
+#define PREFETCH(address) (void)(address)
+#endif
+
+/* Have a tile of weights come into the second cache meanwhile: its rows are too short for the processor to foresee. */
+static void prefetch_tile(const float *w, size_t stride, size_t columns)
+{
+    for (int k = 0; k < TILE; k++)
+        for (size_t j = 0; j < columns; j += LINE)
+            PREFETCH(w + k * stride + j);
+}
+
 /* The first matrix, a tile of units for the rows that want it. */
 static void compute_tile(const Product *p, size_t unit, const size_t *wanting, size_t count, float *hidden)
 {
@@ -134,19 +148,24 @@ static void compute_hidden(const void *task, size_t share, size_t shares)
         const size_t count = find_wanting(p, block, wanting);
         for (size_t first = start; first < end; first += kept)
             for (size_t i = 0; i < count; i += group)
-                for (size_t unit = first; unit < least(first + kept, end); unit += TILE)
+                for (size_t unit = first; unit < least(first + kept, end); unit += TILE) {
+                    if (i == 0 && unit + TILE < end)
+                        prefetch_tile(p->weight + (block * p->size + unit + TILE) * p->width, p->width, p->width);
                     compute_tile(p, block * p->size + unit, wanting + i, least(count - i, group),
                                  hidden + i * p->size + unit);
+                }
         hidden += count * p->size;
     }
 }
 
 /* The second matrix, columns [start, end) of some units of a block. */
 static void add_units(const Product *p, size_t block, size_t first, size_t last, const size_t *wanting, size_t count,
-                      const float *hidden, size_t start, size_t end)
+                      const float *hidden, size_t start, size_t end, int is_first_group)
 {
     for (size_t unit = first; unit < last; unit += TILE) {
         const float *w = p->weight + (block * p->size + unit) * p->width + start;
+        if (is_first_group && unit + TILE < p->size)
+            prefetch_tile(w + TILE * p->width, p->width, end - start);
         for (size_t i = 0; i < count; i += 2) {
             const float *h = hidden + i * p->size + unit;
             float *y = p->y + wanting[i] * p->width + start;
@@ -158,24 +177,33 @@ static void add_units(const Product *p, size_t block, size_t first, size_t last,
     }
 }
 
-/* Each thread takes a share of the columns, so that none waits for another's sums. */
+/* Each thread takes a share of the rows, or of the columns where there are few rows: none waits for another's sums. */
 static void compute_output(const void *task, size_t share, size_t shares)
 {
     const Product *p = task;
     size_t wanting[PANEL];
     const float *hidden = p->hidden;
-    const size_t lines = (p->width + LINE - 1) / LINE, start = lines * share / shares * LINE;
-    const size_t after = lines * (share + 1) / shares * LINE, end = least(after, p->width);
+    const int by_rows = p->rows >= FEW * shares;
+    const size_t lines = (p->width + LINE - 1) / LINE;
+    const size_t start = by_rows ? 0 : lines * share / shares * LINE;
+    const size_t end = by_rows ? p->width : least(lines * (share + 1) / shares * LINE, p->width);
+    const size_t top = by_rows ? p->rows * share / shares : 0;
+    const size_t bottom = by_rows ? p->rows * (share + 1) / shares : p->rows;
     const size_t kept = kept_units(end - start), group = near_rows(end - start);
-    for (size_t row = 0; row < p->rows; row++)
+    for (size_t row = top; row < bottom; row++)
         for (size_t j = start; j < end; j++)
             p->y[row * p->width + j] = p->bias[j];
     for (size_t block = 0; block < p->blocks; block++) {
         const size_t count = find_wanting(p, block, wanting);
+        size_t mine = 0, last = count;
+        while (mine < count && wanting[mine] < top)
+            mine++;
+        while (last > mine && wanting[last - 1] >= bottom)
+            last--;
         for (size_t first = 0; first < p->size && start < end; first += kept)
-            for (size_t i = 0; i < count; i += group)
-                add_units(p, block, first, least(first + kept, p->size), wanting + i, least(count - i, group),
-                          hidden + i * p->size, start, end);
+            for (size_t i = mine; i < last; i += group)
+                add_units(p, block, first, least(first + kept, p->size), wanting + i, least(last - i, group),
+                          hidden + i * p->size, start, end, i == mine);
         hidden += count * p->size;
     }
 }
