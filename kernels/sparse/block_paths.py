@@ -16,8 +16,8 @@ ONE_ROW, MORE_ROWS = 5, 12
 """Reading a weight takes as long as this many rows of arithmetic: by a matrix-vector product, and in addition to the
 rows by a matrix product, which packs it first."""
 
-NATIVE_ROW, NATIVE_READ = 1.0, 3.0
-"""What a row takes natively, and reading the weights."""
+NATIVE_ROW, NATIVE_SUM, NATIVE_READ = 0.85, 60.0, 3.0
+"""What a row takes natively, how many more numbers its sums seem to have, and reading the weights."""
 
 CALL_WORK = 1_000_000
 """What the calls for one piece cost beside its arithmetic, in multiplications; twice that with gathering."""
@@ -132,8 +132,8 @@ UNSEEING = ("masked", "triton")
 """Ways that look at no value of the mask: an accelerator would have to hand it over."""
 
 
-def cheapest(layer: Layer, rows: int, counts: Sequence[int]) -> str:
-    """Name the way in torch that takes the least work; ``masked`` where the others save less than they cost.
+def cheapest(layer: Layer, rows: int, counts: Sequence[int], *, native: bool) -> str:
+    """Name the way that takes the least work; ``masked`` where the others save less than they cost.
 
     The estimate depends on nothing but its arguments, so that equal inputs are rounded equally.
 
@@ -141,6 +141,7 @@ def cheapest(layer: Layer, rows: int, counts: Sequence[int]) -> str:
         layer: The weights.
         rows: How many.
         counts: How many of them want each block.
+        native: Whether the native code can compute them.
     """
     width, size = layer.up_weight.shape[1] + layer.down_weight.shape[1], len(layer.up_weight) // layer.blocks
     each = width * size
@@ -152,16 +153,23 @@ def cheapest(layer: Layer, rows: int, counts: Sequence[int]) -> str:
         "runs": wanted * each * _as_rows(rows) + runs * CALL_WORK,
         "gathered": each * sum(map(_as_rows, counts)) + 2 * wanted * CALL_WORK + moved,
     }
+    if native:
+        work["native"] = each * _native_rows(layer, counts) + CALL_WORK
     return min(work, key=work.__getitem__)
 
 
-def saves_natively(rows: int, counts: Sequence[int]) -> bool:
-    """Whether the native way takes less work than computing everything; then it is the cheapest of all.
+def saves_natively(layer: Layer, rows: int, counts: Sequence[int]) -> bool:
+    """Whether the native way takes less work than computing everything.
 
     It is asked in every forward, after which all caches are cold: so it is short.
     """
-    blocks = len(counts)
-    return NATIVE_ROW * sum(counts) + NATIVE_READ * (blocks - counts.count(0)) < blocks * _as_rows(rows)
+    return _native_rows(layer, counts) < layer.blocks * _as_rows(rows)
+
+
+def _native_rows(layer: Layer, counts: Sequence[int]) -> float:
+    """How many rows of mere arithmetic with one block take as long as all that is wanted natively."""
+    width = (layer.up_weight.shape[1] + layer.down_weight.shape[1]) / 2
+    return (NATIVE_ROW + NATIVE_SUM / width) * sum(counts) + NATIVE_READ * (len(counts) - counts.count(0))
 
 
 def _as_rows(rows: int) -> int:

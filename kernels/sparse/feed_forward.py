@@ -110,9 +110,10 @@ class SparseFeedForward(nn.Module):
 
 
 def _fastest(layer: Layer, rows: Tensor, counts: list[int]) -> str:
-    if saves_natively(len(rows), counts) and can_run(layer, rows):
-        return "native"
-    return "masked" if min(counts) == len(rows) else cheapest(layer, len(rows), counts)
+    native = saves_natively(layer, len(rows), counts) and can_run(layer, rows)
+    if not native and min(counts) == len(rows):
+        return "masked"
+    return cheapest(layer, len(rows), counts, native=native)
 
 
 def _check(d_hidden: int, blocks: int, activation: str, executor: str) -> None:

@@ -6,12 +6,14 @@ the gated one with half of its blocks active.
 """
 
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from statistics import mean, median, stdev
 from typing import Any
 
 import torch
 from contestants import take_turns
-from gated_quality import trial
+from gated_quality import trial_of
 from gated_tasks import TASKS, Task
 from torch import nn
 
@@ -38,12 +40,12 @@ def run() -> dict[str, Any]:
     torch.set_num_threads(1)
     try:
         latencies = {name: _equally_fast(task) for name, task in TASKS.items()}
-        trials = {
-            name: [trial(task, seed, latencies[name]["hidden"]) for seed in range(SEEDS)]
-            for name, task in TASKS.items()
-        }
     finally:
         torch.set_num_threads(before)
+    wanted = [(name, seed, latencies[name]["hidden"]) for name in TASKS for seed in range(SEEDS)]
+    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        found = list(pool.map(trial_of, *zip(*wanted, strict=True)))
+    trials = {name: found[place * SEEDS : (place + 1) * SEEDS] for place, name in enumerate(TASKS)}
     return {
         "seeds": list(range(SEEDS)),
         "by_task": {name: _summary(rows) for name, rows in trials.items()},

@@ -3,7 +3,7 @@
 from copy import deepcopy
 
 import torch
-from gated_tasks import Data, Task
+from gated_tasks import TASKS, Data, Task
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional
@@ -42,6 +42,11 @@ def trial(task: Task, seed: int, narrower: int | None = None) -> dict[str, float
         "hard": float(shares[data.difficulty >= high].mean()),
         "spearman": float(spearmanr(shares, data.difficulty)[0]),
     }
+
+
+def trial_of(name: str, seed: int, narrower: int | None) -> dict[str, float]:
+    """Do it for a task of ``TASKS``."""
+    return trial(TASKS[name], seed, narrower)
 
 
 def train(model: nn.Module, task: Task, data: Data) -> nn.Module:

@@ -221,7 +221,7 @@ def test_natively_what_a_closed_block_would_overflow_to_is_not_seen_and_nan_is()
 
 @native_code
 def test_native_code_is_taken_only_where_nobody_needs_the_operations():
-    made, x = layer(torch.float32, share=1), torch.randn(2, WIDTH)
+    made, x = SparseFeedForward(256, 1024).eval(), torch.randn(2, 256)
 
     def executed(x: Tensor) -> str:
         made(x)
@@ -239,6 +239,15 @@ def test_native_code_is_taken_only_where_nobody_needs_the_operations():
     made.executor = "native"
     with pytest.raises(DeepseekError, match="without gradients or autocast"):
         made(x)
+
+
+@native_code
+def test_narrow_layers_of_many_rows_are_not_computed_natively():
+    with torch.no_grad():
+        for width, natively in ((48, False), (512, True)):
+            made = SparseFeedForward(width, 8 * width).eval()
+            made(torch.randn(1000, width))
+            assert (made.executed == "native") is natively
 
 
 @native_code
