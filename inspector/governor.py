@@ -79,8 +79,8 @@ class Governor:
             groups: The groups that were observed.
             background_ms: CPU time that the worker used meanwhile.
         """
-        unwatched = step - self._steps
-        self._last = {group: last + unwatched for group, last in self._last.items()}
+        if unwatched := step - self._steps:
+            self._last = {group: last + unwatched for group, last in self._last.items()}
         for group in groups:
             self._last[group] = step
             self._costs[group].append(spent.get(group, 0.0))

@@ -68,10 +68,8 @@ def run_masked(layer: Layer, rows: Tensor, mask: Tensor, counts: Sequence[int]) 
         ``[N, D_out]``.
     """
     hidden = layer.activation(functional.linear(rows, layer.up_weight, layer.up_bias))
-    if not counts:
-        hidden = masked(hidden, mask)
-    elif min(counts) < len(rows):
-        hidden = masked(hidden, mask, in_place=not hidden.requires_grad)
+    if not counts or min(counts) < len(rows):
+        hidden = masked(hidden, mask, in_place=bool(counts) and not hidden.requires_grad)
     return torch.addmm(layer.down_bias, hidden, layer.down_weight)
 
 

@@ -70,12 +70,14 @@ class Chain(NamedTuple):
 
     def join(self, x: Tensor, width: int, residual: Tensor) -> None:
         """Compute it, and overwrite the residual with ``relu(residual + output)``; for where no gradient is wanted."""
-        if width:
-            conv, last, hidden = self._to_last(x, width)
-            if last.is_packed and _is_channels_last(residual):
-                _accumulate(conv, last, hidden, residual)
-                return
-        residual.copy_(joined(self.compute(x, width), residual))
+        if not width:
+            residual.copy_(joined(self._nothing(x), residual))
+            return
+        conv, last, hidden = self._to_last(x, width)
+        if last.is_packed and _is_channels_last(residual):
+            _accumulate(conv, last, hidden, residual)
+        else:
+            residual.copy_(joined(_compute(conv, last, hidden, relu=False), residual))
 
     def _to_last(self, x: Tensor, width: int) -> tuple[nn.Conv2d, Narrow, Tensor]:
         """Compute up to the last convolution; give it, what of it is wanted, and its input."""
