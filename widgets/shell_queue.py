@@ -1,4 +1,4 @@
-"""Requests from browsers where the Jupyter kernel has no subshells: taken out of its queue while a cell runs."""
+"""Requests from browsers where the Jupyter kernel has no subshells: picked out of its messages while a cell runs."""
 
 import logging
 import threading
@@ -11,14 +11,15 @@ from deepseek.text import printable
 log = logging.getLogger("deepseek")
 
 LOOK_S = 0.05
-"""So often the queue is looked into at most; a look costs microseconds."""
+"""So often the messages that wait for the cell to end are looked at at most; a look costs microseconds."""
 
 
 class ShellQueue:
-    """The queue of messages that wait for the cell to end.
+    """Stands before the Jupyter kernel where it takes its messages.
 
-    Takes out the messages of one comm target and has them handled at once. All others are handed to the Jupyter kernel,
-    in their order, as its own loop would do; it gets to them when the cell has ended.
+    Handles the messages of one comm target as soon as they are read. All others go on to the Jupyter kernel, in their
+    order; it gets to them when the cell has ended. It stays there from the first moment on: what the Jupyter kernel has
+    read waits in a queue of its own, out of reach.
 
     Args:
         kernel: The Jupyter kernel.
@@ -30,6 +31,8 @@ class ShellQueue:
         self._target = target
         self._stream = kernel.shell_stream
         self._next = 0.0
+        self._read_by_kernel = self._stream._recv_callback
+        self._stream.on_recv(self.sort, copy=False)
 
     def look(self) -> None:
         """Handle what has come; never raises. To be called in the thread that runs the cell."""
@@ -39,22 +42,14 @@ class ShellQueue:
         self._next = now + LOOK_S
         try:
             if self._stream.socket.poll(0):
-                self._take()
+                self._stream.flush()
         except Exception as error:  # noqa: BLE001  whatever is wrong with the queue must not reach the training loop
             self._next = float("inf")
             log.warning("deepseek: browsers are not heard while a cell runs: %s", printable(error))
 
-    def _take(self) -> None:
-        kernels = self._stream._recv_callback
-
-        def sort(frames: list[Any]) -> Any:
-            return None if self._handled(frames) else kernels(frames)
-
-        self._stream.on_recv(sort, copy=False)
-        try:
-            self._stream.flush()
-        finally:
-            self._stream.on_recv(kernels, copy=False)
+    def sort(self, frames: list[Any]) -> Any:
+        """Handle a message, or hand it on to the Jupyter kernel."""
+        return None if self._handled(frames) else self._read_by_kernel(frames)
 
     def _handled(self, frames: list[Any]) -> bool:
         """Handle a message if it is one of ours."""
@@ -79,6 +74,10 @@ class ShellQueue:
 def look_at_boundaries(kernel: Any, target: str) -> Callable[[], None] | None:
     """Return what is to be called between steps so that browsers are heard; None where that is not needed."""
     stream = getattr(kernel, "shell_stream", None)
+    reads = getattr(stream, "_recv_callback", None)
+    reader = getattr(reads, "__self__", None)
+    if isinstance(reader, ShellQueue):
+        return reader.look
     has_subshells = getattr(kernel, "shell_channel_thread", None) is not None
-    usable = callable(getattr(stream, "flush", None)) and callable(getattr(stream, "_recv_callback", None))
+    usable = callable(reads) and callable(getattr(stream, "flush", None))
     return None if has_subshells or not usable else ShellQueue(kernel, target).look

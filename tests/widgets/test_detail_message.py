@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from playwright.sync_api import expect
 from recorded_runs import detail
 from torch import nn
 
@@ -97,11 +98,10 @@ def test_the_report_shows_looks_to_pointer_and_keyboard(trained, open_page, tmp_
     page = open_page(write_report(session, tmp_path / "run.html"))
     page.wait_for_selector(".deepseek-ready", state="attached")
     page.select_option("[data-testid=layer-select]", label="1 ReLU")
-    page.wait_for_selector("[data-testid=histogram]")
+    count = sum(unit == 0 for unit in session.detail("1").units.active)
+    expect(page.locator("[data-testid=units-summary]")).to_contain_text(f"{count} of 40 units were never active")
     assert page.is_disabled("[data-testid=layer-ask]")
     assert "saved figures" in page.get_attribute("[data-testid=layer-ask]", "title")
-    count = sum(unit == 0 for unit in session.detail("1").units.active)
-    assert page.text_content("[data-testid=units-summary]").startswith(f"{count} of 40 units were never active")
     page.focus("[data-testid=units]")
     page.keyboard.press("End")
     assert page.text_content("[data-testid=unit-told]").startswith("Unit 39: ")

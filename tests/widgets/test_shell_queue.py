@@ -55,6 +55,16 @@ def test_commands_are_obeyed_while_the_cell_runs(kernel):
     assert "asked for by the thread" not in str(kernel.heard)
 
 
+def test_a_request_that_comes_together_with_the_cell_does_not_wait_for_its_end(kernel):
+    kernel.run("train(1);")
+    for _ in range(5):
+        kernel.send("comm_open", comm_id="page", target_name="deepseek.control", data={})
+        cell = kernel.client.execute("train(100);")
+        request(kernel, type="sessions")
+        assert not any(is_idle(m, cell) for m in kernel.heard)
+        kernel.until(lambda m, cell=cell: is_idle(m, cell))
+
+
 def test_all_other_messages_wait_in_their_order(kernel):
     kernel.run("""
 order = []
