@@ -17,7 +17,7 @@ from deepseek.inspector.recorder import Group, Recorder, Row, Units
 from deepseek.kernels.summary import Transfer
 
 Step = TypeVar("Step")
-_SETTLE_EVERY_S = 0.05
+_SETTLE_EVERY_S = 0.1
 
 
 @dataclass(slots=True)

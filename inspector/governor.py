@@ -25,7 +25,7 @@ MAX_PASSES = 64
 _COLD = 2.0
 """What code at the end of a step costs, relative to the time inside it: it finds the caches cold and leaves them so."""
 
-_PLANNED = 0.6
+_PLANNED = 0.5
 """Share of the budget that is planned with; the rest is for what cannot be measured from inside."""
 
 _NOTHING: frozenset[Group] = frozenset()
@@ -116,9 +116,10 @@ class Governor:
         if self._steps - self._alarmed > WINDOW:
             self._alarmed = self._steps
 
-    def wants_norm(self, step: int) -> bool:
-        """Whether a step affords the norm of all gradients: each does, unless half the budget is too little for it."""
-        return step % self._estimate.norm_cadence == 0
+    @property
+    def norm_cadence(self) -> int:
+        """Steps from one norm of all gradients to the next: each affords one, unless half the budget is too little."""
+        return self._estimate.norm_cadence
 
     @property
     def steps_per_second(self) -> float:

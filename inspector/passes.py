@@ -36,6 +36,9 @@ class Passes:
         attachment: The probes.
         budget: Largest share of their time that the inspector may cost.
         every: Observe each ``every``-th instead, whatever it costs.
+
+    Attributes:
+        elapsed_ns: What they took since the last training step ended.
     """
 
     def __init__(self, recorder: Recorder, attachment: Attachment, budget: float, every: int | None) -> None:
@@ -43,7 +46,7 @@ class Passes:
         self._attachment = attachment
         self._governors = {phase: PassGovernor(budget, every) for phase in KIND_OF_PHASE}
         self._running: _Pass | None = None
-        self._elapsed_ns = 0
+        self.elapsed_ns = 0
 
     def begin(self, kwargs: dict[str, Any], *, watching: bool) -> None:
         """Begin a forward; ``kwargs`` are those of the model."""
@@ -69,14 +72,12 @@ class Passes:
         spent_ns, self._recorder.spent_ns = sum(self._recorder.spent_ns.values()), running.spent_ns
         self._recorder.active = running.was_active
         self._governors[running.phase].add(elapsed_ns / 1e6, spent_ns / 1e6, observed=running.observed)
-        self._elapsed_ns += elapsed_ns
+        self.elapsed_ns += elapsed_ns
         return True
 
     def end_step(self) -> float:
         """A training step has ended; return the milliseconds that forwards without gradients took during it."""
-        if not self._elapsed_ns:
-            return 0.0
         for governor in self._governors.values():
             governor.end_step()
-        elapsed, self._elapsed_ns = self._elapsed_ns / 1e6, 0
+        elapsed, self.elapsed_ns = self.elapsed_ns / 1e6, 0
         return elapsed

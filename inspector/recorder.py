@@ -80,11 +80,6 @@ class Recorder:
         self.events: list[Event] = []
         self.calls: dict[tuple[str, int], int] = {}
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was seen in the step in progress."""
-        return not (self.rows or self.full_units or self.events)
-
     def add(self, kind: TensorKind, site: int, call: int, tensor: torch.Tensor) -> Payload | None:
         """Summarise ``tensor``, keep the row and return it, unless the step has too many of this kind already."""
         if not self.has_room(kind):

@@ -30,6 +30,7 @@ from deepseek.inspector.probes.gradient import has_closure
 from deepseek.inspector.record import Event
 from deepseek.inspector.recorder import Recorder
 from deepseek.inspector.scaling import listen
+from deepseek.kernels.precision import AdaptivePrecision
 from deepseek.kernels.summary import start_transfer
 
 _T = TypeVar("_T")
@@ -80,6 +81,7 @@ class Steps:
         self._closely = False
         self._always_closely = False
         self._measured: set[int] = set()
+        self._norm_cadence = 1
         self._waiting_for: dict[int, int] = {}
         self._stepped: set[int] = set()
         self._interruption = Interruption()
@@ -338,7 +340,7 @@ class Steps:
 
     def _measure_norm(self, optimizer: torch.optim.Optimizer) -> None:
         """Add the gradients of an optimizer to the norm of the step, once; after its step if not before."""
-        if id(optimizer) in self._measured or not self._governor.wants_norm(self.count):
+        if self.count % self._norm_cadence or id(optimizer) in self._measured:
             return
         start = perf_counter_ns()
         squares = self._attachment.square_sum_of_gradients(optimizer)
@@ -379,16 +381,18 @@ class Steps:
         looked = self._closer.active
         if looked:
             self._closely_guarded(lambda: self._closer.end_step(self.count))
-        self._recorder.events += self._precision.news(self._model())
+        recorder = self._recorder
+        if self._precision.decided != AdaptivePrecision.decided:
+            recorder.events += self._precision.news(self._model())
         bare, installed = self._close_books(), self._attachment.installed
         self.count += 1
-        if not (installed or looked) and self._recorder.is_empty:
-            if not self._accounts.note(bare):
-                return
-            self._accounts.settle()
-        else:
+        if installed or looked or recorder.rows or recorder.full_units or recorder.events:
             self._attachment.has_observed = True
             self._accounts.add(self._pending(bare, bool(installed)), installed)
+        elif self._accounts.note(bare):
+            self._accounts.settle()
+        else:
+            return
         if bare.gradient_norm is math.inf:
             self._governor.alarm()
         self._prepare_next()
@@ -396,7 +400,9 @@ class Steps:
     def _close_books(self) -> BareStep:
         now, before = perf_counter(), self._last_end
         self._last_end, self._open = now, False
-        wall_ms = math.nan if before is None else (now - before) * 1e3 - self._passes.end_step()
+        wall_ms = math.nan if before is None else (now - before) * 1e3
+        if self._passes.elapsed_ns:
+            wall_ms -= self._passes.end_step()
         norm: float | torch.Tensor = math.nan
         if self._measured:
             norm, self._squares = _root(self._squares), None
@@ -437,6 +443,7 @@ class Steps:
             self._recorder.active = False
             return
         groups = self._governor.next_groups() if self._watching else ()
+        self._norm_cadence = self._governor.norm_cadence
         if groups or self._closely:
             self._attachment.end_step()
             self._recorder.active = self._watching

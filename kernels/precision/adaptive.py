@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
@@ -70,10 +70,13 @@ class AdaptivePrecision:
     Attributes:
         plans: The decisions so far, the newest last.
         epoch: Number of epochs that have ended.
+        decided: Number of decisions in this process so far, whatever the model.
 
     Raises:
         DeepseekError: An argument does not make sense; nothing has been changed then.
     """
+
+    decided: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -192,6 +195,7 @@ class AdaptivePrecision:
         self._autocast = torch.float32 if self._emulated or not plan.half_frac else getattr(torch, plan.half)
         self._scale.want(plan.loss_scale)
         self.plans.append(plan)
+        AdaptivePrecision.decided += 1
 
     def _end_survey(self) -> None:
         if self._survey is not None:

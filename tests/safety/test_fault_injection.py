@@ -66,7 +66,7 @@ STAGES = {
         "Attachment._hook",
         "Attachment._follow_changes",
     ),
-    "inspector.governor": ("Governor.add", "Governor.next_groups", "Governor.wants_norm", "PassGovernor.observe_next"),
+    "inspector.governor": ("Governor.add", "Governor.next_groups", "PassGovernor.observe_next"),
     "inspector.passes": ("Passes.begin", "Passes.end", "Passes.end_step"),
     "inspector.interruption": (
         "Interruption.forward_runs",
