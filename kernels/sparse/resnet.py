@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from deepseek.kernels.sparse.conv import SparseConv2d
 from deepseek.kernels.sparse.tracing import is_traced
-from deepseek.kernels.sparse.widths import joined
+from deepseek.kernels.sparse.widths import FoldedConv, joined
 
 
 class GatedResidual(nn.Module):
@@ -150,10 +150,10 @@ def _stem(in_channels: int, width: int, *, small_images: bool) -> nn.Sequential:
     size, stride = (3, 1) if small_images else (7, 2)
     conv = nn.Conv2d(in_channels, width, size, stride, size // 2, bias=False)
     pool = [] if small_images else [nn.MaxPool2d(3, 2, 1)]
-    return nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True), *pool)
+    return FoldedConv(conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True), *pool)
 
 
 def _skip(before: int, after: int, stride: int) -> nn.Module:
     if stride == 1 and before == after:
         return nn.Identity()
-    return nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+    return FoldedConv(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))

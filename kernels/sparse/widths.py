@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from deepseek.kernels.sparse.tracing import is_traced
+
 
 class Narrow(NamedTuple):
     """A convolution of fewer channels, the batch norm behind it folded in.
@@ -95,6 +97,34 @@ class Chain(NamedTuple):
         return bias.reshape(-1, 1, 1).expand(len(x), -1, height, width)
 
 
+class FoldedConv(nn.Sequential):
+    """A convolution, its batch norm, and perhaps a ReLU and more: in evaluation one operation as far as that goes.
+
+    Where a gradient is wanted or somebody listens to one of them, they compute one after the other.
+    """
+
+    def __init__(self, *modules: nn.Module) -> None:
+        super().__init__(*modules)
+        self._packs = Packs()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute ``[B, C, H, W]``."""
+        conv, norm, *rest = modules = list(self)
+        apart = self.training or torch.is_grad_enabled() or is_traced() or any(map(_is_listened_to, modules))
+        if not apart and isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            relu = bool(rest) and isinstance(rest[0], nn.ReLU)
+            x = _compute(conv, self._packs.narrow(conv, norm, conv.out_channels, x), x, relu=relu)
+            modules = rest[relu:]
+        for module in modules:
+            x = module(x)
+        return x
+
+    def train(self, mode: bool = True) -> "FoldedConv":
+        """Switch to training, or to evaluation; packed weights are made anew."""
+        self._packs = Packs()
+        return super().train(mode)
+
+
 def run_widths(chain: Chain, x: Tensor, mask: Tensor, residual: Tensor | None = None) -> Tensor:
     """Compute a chain of convolutions, each sample with as many hidden channels as it wants.
 
@@ -140,6 +170,10 @@ def _part(chain: Chain, width: int, x: Tensor, rows: Tensor, residual: Tensor | 
 def joined(output: Tensor, residual: Tensor | None) -> Tensor:
     """Give ``relu(residual + output)``, or the output where there is no residual."""
     return output if residual is None else functional.relu(output + residual, inplace=True)
+
+
+def _is_listened_to(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _accumulate(conv: nn.Conv2d, narrow: Narrow, x: Tensor, residual: Tensor) -> None:

@@ -195,6 +195,28 @@ def test_residual_networks_equal_their_oracle_and_learn(make):
         torch.testing.assert_close(found, model(x), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_stem_and_skips_are_folded_unless_somebody_listens(dtype):
+    torch.manual_seed(0)
+    model = dsa_resnet18(7, width=16, small_images=False).to(dtype)
+    model(torch.randn(4, 3, 64, 64, dtype=dtype))
+    model.eval()
+    x = torch.randn(4, 3, 64, 64, dtype=dtype)
+    heard = []
+    parts = [(model.stem, x), (model.layers[2].skip, torch.randn(4, 16, 9, 9, dtype=dtype))]
+    with torch.no_grad():
+        found = [part(y) for part, y in parts]
+        handles = [part[1].register_forward_hook(lambda *_: heard.append(1)) for part, _ in parts]
+        expected = [part(y) for part, y in parts]
+    assert len(heard) == len(parts)
+    for one, other in zip(found, expected, strict=True):
+        assert not torch.equal(one, other)
+        torch.testing.assert_close(one, other, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+    for handle in handles:
+        handle.remove()
+    assert pickle.loads(pickle.dumps(model)).state_dict().keys() == model.state_dict().keys()
+
+
 def test_the_stem_of_the_paper_takes_large_pictures():
     model = dsa_resnet18(5, width=8, blocks=2, small_images=False).eval()
     with forced_share(model, 0.5), torch.no_grad():
