@@ -8,8 +8,9 @@ from torch.nn import functional
 from deepseek.errors import DeepseekError
 from deepseek.kernels.sparse.gate import SparseGate
 from deepseek.kernels.sparse.masking import masked
+from deepseek.kernels.sparse.narrow import Packs
 from deepseek.kernels.sparse.tracing import is_traced
-from deepseek.kernels.sparse.widths import Chain, Packs, joined, run_widths
+from deepseek.kernels.sparse.widths import Chain, joined, run_widths
 
 
 class SparseConv2d(nn.Module):

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from deepseek.kernels.sparse.conv import SparseConv2d
+from deepseek.kernels.sparse.narrow import FoldedConv
 from deepseek.kernels.sparse.tracing import is_traced
-from deepseek.kernels.sparse.widths import FoldedConv, joined
+from deepseek.kernels.sparse.widths import joined
 
 
 class GatedResidual(nn.Module):

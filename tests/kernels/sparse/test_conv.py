@@ -6,10 +6,12 @@ import pickle
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from deepseek.errors import DeepseekError
 from deepseek.kernels import SparseConv2d, active_frac, dsa_resnet18, dsa_resnet50, forced_share
+from deepseek.kernels.sparse.widths import Chain
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 KINDS = {"basic": ((3, 3), 6), "bottleneck": ((1, 3, 1), 10)}
@@ -71,6 +73,35 @@ def test_a_residual_is_added_and_stays_as_it_was(dtype, layout, batch, itself):
             torch.testing.assert_close(made(x, residual), expected, rtol=TOLERANCE[dtype], atol=10 * TOLERANCE[dtype])
     assert torch.equal(x, before[0])
     assert torch.equal(residual, before[1])
+
+
+@pytest.mark.parametrize("itself", [True, False])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_layers_with_more_weights_than_pictures_are_computed_block_by_block(stride, itself, monkeypatch):
+    torch.manual_seed(0)
+    made = SparseConv2d(32, 32, 32, stride=stride, blocks=4)
+    for norm in made.norms:
+        nn.init.uniform_(norm.weight, 0.5, 2)
+        nn.init.normal_(norm.bias)
+    x = torch.randn(9, 32, 4, 4).contiguous(memory_format=torch.channels_last)
+    made(x)
+    made.eval()
+    residual = x if itself and stride == 1 else made.forward_masked(x, torch.ones(9, 4)).detach() + 1
+    residual = residual.contiguous(memory_format=torch.channels_last)
+    before = residual.clone()
+    counts = torch.tensor([0, 4, 1, 1, 3, 0, 2, 4, 2])
+    mask = (torch.arange(4) < counts[:, None]).float()
+    monkeypatch.setattr(made.gate, "forward", lambda pooled: mask)
+    taken = []
+    join_blocks = Chain.join_blocks
+    monkeypatch.setattr(Chain, "join_blocks", lambda *arguments: taken.append(1) or join_blocks(*arguments))
+    with torch.no_grad():
+        found = [made(x, residual), made(x, residual)]
+        expected = functional.relu(made.forward_masked(x, mask) + residual)
+    assert len(taken) == 2
+    assert torch.equal(residual, before)
+    for output in found:
+        torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
