@@ -108,7 +108,9 @@ class SparseConv2d(nn.Module):
         return last
 
     def _chain(self) -> Chain:
-        return Chain(cast("list[nn.Conv2d]", [*self.convs]), cast("list[nn.BatchNorm2d]", [*self.norms]), self._packs)
+        chain = Chain(cast("list[nn.Conv2d]", [*self.convs]), cast("list[nn.BatchNorm2d]", [*self.norms]), self._packs)
+        self._packs.follow(chain.convs, chain.norms)
+        return chain
 
 
 def _check(channels: int, blocks: int, kernel_sizes: tuple[int, ...], executor: str) -> None:

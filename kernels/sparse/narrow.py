@@ -1,5 +1,6 @@
 """Convolutions of fewer channels, with the batch norm behind them folded in and weights packed once."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -26,28 +27,44 @@ class Narrow(NamedTuple):
 class Packs:
     """Narrow convolutions, each made once.
 
-    One is made anew when a tensor that it was made of was replaced or changed in place, or pictures have another size;
-    a change through ``.data`` goes unseen. Copies of a layer make their own.
+    All are made anew when a tensor that they were made of was replaced or changed in place, and one when pictures have
+    another size; a change through ``.data`` goes unseen. Copies of a layer make their own.
     """
 
     def __init__(self) -> None:
-        self._packs: dict[tuple[object, ...], tuple[object, Narrow]] = {}
+        self._packs: dict[tuple[object, ...], tuple[torch.Size, Narrow]] = {}
+        self._state: list[tuple[int, int]] | None = None
 
     def __reduce__(self) -> tuple[type["Packs"], tuple[()]]:
         """Opaque weights can be neither copied nor pickled."""
         return Packs, ()
 
+    def follow(self, convs: Sequence[nn.Conv2d], norms: Sequence[nn.BatchNorm2d]) -> None:
+        """Forget what was made of tensors that are not the same any more; to be called before others are asked for."""
+        sources = [*(conv.weight for conv in convs), *(value for norm in norms for value in _values(norm))]
+        tells = not any(tensor.is_inference() for tensor in sources)
+        state = [(tensor.data_ptr(), tensor._version) for tensor in sources] if tells else None
+        if state is None or state != self._state:
+            self._packs.clear()
+        self._state = state
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept, and packed: not of inference tensors, which do not tell that they were changed."""
+        return self._state is not None
+
     def narrow(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor, outputs: range, inputs: range) -> Narrow:
         """Give the convolution of some channels to some, ``[B, inputs, H, W]``; with its graph if wanted."""
-        sources = conv.weight, *_values(norm)
-        if torch.is_grad_enabled() or any(tensor.is_inference() for tensor in sources):
+        if torch.is_grad_enabled() or not self.keeps:
             return folded(conv, norm, outputs, inputs)
-        state = [(tensor.data_ptr(), tensor._version) for tensor in sources], x.shape[2:]
-        key = (id(conv), outputs, inputs, can_pack(conv))
-        if key not in self._packs or self._packs[key][0] != state:
-            made = folded(conv, norm, outputs, inputs)
-            self._packs[key] = state, _packed(made, conv, x) if can_pack(conv) else made
-        return self._packs[key][1]
+        key = (id(conv), outputs, inputs, torch.is_autocast_enabled("cpu"))
+        size, narrow = self._packs.get(key, (None, None))
+        if narrow is None or size != x.shape[2:]:
+            narrow = folded(conv, norm, outputs, inputs)
+            if can_pack(conv):
+                narrow = _packed(narrow, conv, x)
+            self._packs[key] = x.shape[2:], narrow
+        return narrow
 
 
 class FoldedConv(nn.Sequential):
@@ -66,6 +83,7 @@ class FoldedConv(nn.Sequential):
         apart = self.training or torch.is_grad_enabled() or is_traced() or any(map(_is_listened_to, modules))
         if not apart and isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             relu = bool(rest) and isinstance(rest[0], nn.ReLU)
+            self._packs.follow([conv], [norm])
             narrow = self._packs.narrow(conv, norm, x, range(conv.out_channels), range(conv.in_channels))
             x = compute(conv, narrow, x, relu=relu)
             modules = rest[relu:]
@@ -103,7 +121,6 @@ def can_pack(conv: nn.Conv2d) -> bool:
     """Whether oneDNN computes this convolution, with a weight that lies as it wants it."""
     return (
         conv.weight.is_cpu
-        and not conv.weight.is_inference()
         and conv.weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
         and torch.backends.mkldnn.is_available()

@@ -46,6 +46,7 @@ class Chain(NamedTuple):
         return (
             len(self.convs) == 2
             and not torch.is_grad_enabled()
+            and self.packs.keeps
             and all(map(can_pack, self.convs))
             and _is_channels_last(residual)
             and 2 * self.convs[-1].weight.nbytes > x.nbytes

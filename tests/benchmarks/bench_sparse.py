@@ -102,7 +102,9 @@ def _open(model: nn.Module, inputs: Tensor, share: float) -> None:
 
     def settle(gate: SparseGate, arguments: tuple[Tensor, ...]) -> None:
         nonlocal left_over
-        gate.weight /= (arguments[0] @ gate.weight[0]).std()
+        scores = arguments[0] @ gate.weight[0]
+        gate.weight /= scores.std()
+        gate.bias[0] -= scores.mean() / scores.std()
         values = gate.gates(arguments[0]).flatten().sort(descending=True).values
         wanted = share * len(values) + left_over
         count = round(wanted)
