@@ -29,8 +29,9 @@ _PLANNED = 0.5
 """Share of the budget that is planned with; the rest is for what cannot be measured from inside."""
 
 _NOTHING: frozenset[Group] = frozenset()
-_LONGEST_PAUSE = 200
-"""Steps after which a group is observed even if what every step costs leaves nothing for it; one group at a time."""
+_LONGEST_PAUSE = 5 * WINDOW
+"""Steps after which a group is observed even if what every step costs leaves nothing for it: of the five groups there
+are, one in each window."""
 
 _REFRESH_EVERY = 50
 _MAX_CADENCE = 1000
