@@ -62,6 +62,10 @@ export class Control {
   #comm: Promise<Comm> | null = null;
   #waiting = new Map<number, (reply: Reply) => void>();
   #requests = 0;
+  /** Whether anything came over the comm. */
+  #heard = false;
+  /** Times that it was asked for the sessions over comms of which nothing was heard. */
+  #unanswered = 0;
   #streams = new Set<Comm>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -78,7 +82,12 @@ export class Control {
 
   /** The sessions that are not closed, oldest first. */
   async sessions(): Promise<SessionInfo[]> {
-    return (await this.#request({ type: "sessions" })).sessions ?? [];
+    try {
+      return (await this.#request({ type: "sessions" })).sessions ?? [];
+    } catch (error) {
+      if (!this.#heard && !(error instanceof Refusal)) this.#giveUp();
+      throw error;
+    }
   }
 
   /** Hands a command to a session, which obeys it between two steps. */
@@ -164,6 +173,17 @@ export class Control {
     }
   }
 
+  /**
+   * Has another comm opened next time, where nothing was heard.
+   *
+   * The opening of this one may wait, out of everybody's reach, until the cell ends. It is tried ever more seldom,
+   * because a Jupyter kernel that is busy with something else gets all of them in the end.
+   */
+  #giveUp(): void {
+    this.#unanswered += 1;
+    if (Number.isInteger(Math.log2(this.#unanswered))) this.#comm = null;
+  }
+
   /** The comm; a new one where the last could not be opened or was closed, as after a restart of the Jupyter kernel. */
   async #opened(): Promise<Comm> {
     const last = this.#comm;
@@ -176,10 +196,12 @@ export class Control {
   async #open(): Promise<Comm> {
     await this.#kernel.info;
     const comm = this.#kernel.createComm(CONTROL);
+    this.#heard = false;
     // Without subshells the session itself looks for requests between two steps.
     setSubshells(comm, this.#kernel.supportsSubshells ? "perCommTarget" : "disabled");
     if (this.#kernel.supportsSubshells) await comm.subshellStarted;
     comm.onMsg = ({ content: { data } }) => {
+      [this.#heard, this.#unanswered] = [true, 0];
       if (isAnswer(data) || isSessionsReply(data)) this.#waiting.get(data.id)?.(data);
     };
     comm.onClose = () => {

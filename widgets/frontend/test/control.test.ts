@@ -89,6 +89,17 @@ describe("a control", () => {
     await asked;
   });
 
+  it("opens another comm when the first one is not answered, and ever more seldom", async () => {
+    const kernel = kernelThat(() => undefined, false);
+    const control = Control.connect(kernel);
+    for (let tried = 0; tried < 9; tried += 1) {
+      const asked = expect(control.sessions()).rejects.toThrow("answers between cells");
+      await vi.advanceTimersByTimeAsync(6000);
+      await asked;
+    }
+    expect(kernel.comms.map(({ sent }) => sent.length)).toEqual([1, 1, 2, 4, 1]);
+  });
+
   it("tells at once when the Jupyter kernel closes the comm, and opens a new one next time", async () => {
     let deaf = true;
     const kernel = kernelThat((request) => (deaf ? undefined : answering(request)), true);
