@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import NamedTuple, TypeVar
 
-import torch
-
 from deepseek.inspector.governor import Governor
 from deepseek.inspector.graph import ModuleGraph
 from deepseek.inspector.overhead import Timing
 from deepseek.inspector.record import Event, Layout, Site, TensorKind
 from deepseek.inspector.recorder import Group, Recorder, Row, Units
-from deepseek.kernels.summary import Transfer
+from deepseek.kernels.summary import HostCopy, Transfer
 
 Step = TypeVar("Step")
 _SETTLE_EVERY_S = 0.1
@@ -33,10 +31,10 @@ class PendingStep:
     transfer: Transfer | None = None
     sites: tuple[Site, ...] = ()
     layouts: tuple[Layout, ...] = ()
-    scalars: dict[str, float | torch.Tensor] = field(default_factory=dict)
+    scalars: dict[str, float | HostCopy] = field(default_factory=dict)
     units: Sequence[Units] = ()
     events: tuple[Event, ...] = ()
-    gradient_norm: float | torch.Tensor = math.nan
+    gradient_norm: float | HostCopy = math.nan
     graph: ModuleGraph | None = None
 
 
@@ -46,8 +44,8 @@ class BareStep(NamedTuple):
     step: int
     time: float
     wall_ms: float
-    gradient_norm: float | torch.Tensor
-    scalars: dict[str, float | torch.Tensor]
+    gradient_norm: float | HostCopy
+    scalars: dict[str, float | HostCopy]
 
 
 class Accounts:
@@ -95,7 +93,7 @@ class Accounts:
         """Tell the governor of all steps so far and emit them, all but the newest."""
         self._settle(self._take_bare(), ())
 
-    def log(self, scalars: dict[str, float | torch.Tensor]) -> bool:
+    def log(self, scalars: dict[str, float | HostCopy]) -> bool:
         """Add named values to the newest step; return whether there is one."""
         newest = self._bare or self._newest
         if newest:
@@ -143,7 +141,7 @@ class Accounts:
 
 
 def _is_measured(pending: PendingStep) -> bool:
-    return isinstance(pending.gradient_norm, torch.Tensor) or not math.isnan(pending.gradient_norm)
+    return isinstance(pending.gradient_norm, HostCopy) or not math.isnan(pending.gradient_norm)
 
 
 def _drain(steps: deque[Step]) -> list[Step]:

@@ -3,13 +3,12 @@
 import math
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from deepseek.inspector.accounts import PendingStep
 from deepseek.inspector.record import Frame, StepRecord, TensorKind, UnitCounts
 from deepseek.inspector.recorder import Row, Units
-from deepseek.kernels.summary import Transfer
+from deepseek.kernels.summary import HostCopy, Transfer
 
 
 def to_record(pending: PendingStep) -> StepRecord:
@@ -52,12 +51,12 @@ def _ids(ids: tuple[int, ...]) -> NDArray[np.uint32]:
 
 def _unit_counts(units: Units) -> UnitCounts:
     site, samples, active, saturated = units
-    return UnitCounts(site, samples, *(counts.cpu().numpy().astype(np.uint32) for counts in (active, saturated)))
+    return UnitCounts(site, samples, *(counts.wait().numpy().astype(np.uint32) for counts in (active, saturated)))
 
 
-def _norm(norm: float | torch.Tensor) -> float:
+def _norm(norm: float | HostCopy) -> float:
     """A plain NaN stands for a norm that was not measured; one that torch computed stands for gradients not finite."""
-    if isinstance(norm, torch.Tensor):
+    if isinstance(norm, HostCopy):
         value = float(norm)
         return value if math.isfinite(value) else math.inf
     return norm

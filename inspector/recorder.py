@@ -12,8 +12,8 @@ import torch
 from deepseek.inspector.record import Event, Layout, TensorKind
 from deepseek.inspector.sites import SiteTable
 from deepseek.inspector.tensors import local
+from deepseek.kernels.summary import HostCopy, summarize_row
 from deepseek.kernels.summary import Row as Payload
-from deepseek.kernels.summary import summarize_row
 from deepseek.text import printable
 
 log = logging.getLogger("deepseek")
@@ -33,7 +33,7 @@ Group = Literal["boundary", "norm", "gradient", "activation", "parameter", "unit
 ``detail`` is what was asked for of single layers: it is measured, but counts for no budget.
 """
 
-Units = tuple[int, int, torch.Tensor, torch.Tensor]
+Units = tuple[int, int, HostCopy, HostCopy]
 """Site id, samples, and per unit the samples in which it was active and saturated, ``[U] int32``."""
 
 
@@ -103,6 +103,10 @@ class Recorder:
             with torch.no_grad():
                 gradient = gradient.detach() * self.inverse_scale
         return self.add(kind, site, call, gradient)
+
+    def add_units(self, site: int, samples: int, active: torch.Tensor, saturated: torch.Tensor) -> None:
+        """Keep how many of the samples of a full window each unit was active and saturated in."""
+        self.full_units.append((site, samples, HostCopy.start(active), HostCopy.start(saturated)))
 
     def has_room(self, kind: TensorKind) -> bool:
         """Whether the step in progress takes one more row of this kind; says once when there are too many."""

@@ -35,7 +35,7 @@ from deepseek.inspector.sites import SiteFilter, SiteTable
 from deepseek.inspector.steps import Steps
 from deepseek.inspector.tables import check_kind
 from deepseek.inspector.worker import Listener, Worker
-from deepseek.kernels.summary import implementation
+from deepseek.kernels.summary import HostCopy, implementation
 from deepseek.text import printable
 
 if TYPE_CHECKING:
@@ -404,10 +404,10 @@ def _say_that_summaries_are_slow() -> None:
     )
 
 
-def _scalar(name: str, value: Any) -> float | torch.Tensor:
+def _scalar(name: str, value: Any) -> float | HostCopy:
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         detached = value.detach()
-        return float(detached) if detached.device.type == "cpu" else detached.clone()
+        return float(detached) if detached.device.type == "cpu" else HostCopy.start(detached)
     with suppress(TypeError, ValueError):
         return float(value)
     shape = f" of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else ""

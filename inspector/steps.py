@@ -31,7 +31,7 @@ from deepseek.inspector.record import Event
 from deepseek.inspector.recorder import Recorder
 from deepseek.inspector.scaling import listen
 from deepseek.kernels.precision import AdaptivePrecision
-from deepseek.kernels.summary import start_transfer
+from deepseek.kernels.summary import HostCopy, start_transfer
 
 _T = TypeVar("_T")
 _PATIENCE = 100
@@ -90,7 +90,7 @@ class Steps:
         self._open = False
         self._unprepared = False
         self._apart = False
-        self._scalars: dict[str, float | torch.Tensor] = {}
+        self._scalars: dict[str, float | HostCopy] = {}
         self._squares: float | torch.Tensor | None = None
         self._last_end: float | None = None
 
@@ -172,7 +172,7 @@ class Steps:
         self._last_end = None
         self._accounts.forget_background()
 
-    def log(self, scalars: dict[str, float | torch.Tensor]) -> None:
+    def log(self, scalars: dict[str, float | HostCopy]) -> None:
         """Add named values to the step in progress, or to the last one if no new one has begun."""
         if not self._watching:
             return
@@ -403,7 +403,7 @@ class Steps:
         wall_ms = math.nan if before is None else (now - before) * 1e3
         if self._passes.elapsed_ns:
             wall_ms -= self._passes.end_step()
-        norm: float | torch.Tensor = math.nan
+        norm: float | HostCopy = math.nan
         if self._measured:
             norm, self._squares = _root(self._squares), None
             self._measured.clear()
@@ -507,10 +507,10 @@ def _remove(handles: list[Any]) -> None:
     handles.clear()
 
 
-def _root(squares: float | torch.Tensor | None) -> float | torch.Tensor:
+def _root(squares: float | torch.Tensor | None) -> float | HostCopy:
     """Norm from the sum of squares; infinite for NaN, and NaN when there is no sum."""
     if squares is None:
         return math.nan
     if isinstance(squares, torch.Tensor):
-        return squares.sqrt()
+        return HostCopy.start(squares.sqrt())
     return math.sqrt(squares) if math.isfinite(squares) else math.inf

@@ -86,8 +86,9 @@ class FunctionProbe(Probe):
     """Watches the functions of one forward of the whole model.
 
     What a module of the same kind does inside is left to the hook on that module. Functions inside compiled or scripted
-    code cannot be seen, nor is a forward watched that runs under a function mode of the user's (such as
-    ``torch.set_default_device``), which an interrupted forward could take from the stack in place of ours.
+    code cannot be seen, nor is a forward watched that runs under a function mode of the user's (such as ``with
+    torch.device(...)``): after an interrupted forward its end would take ours from the stack and leave the user's own
+    there. ``torch.set_default_device`` takes off its own, wherever that stands.
 
     Each thread has a stack of modes of its own, so only the thread that computes can take the mode off. When another
     thread closes the session in the middle of a forward, one hook stays on the model until the next forward ends.
@@ -129,7 +130,7 @@ class FunctionProbe(Probe):
         self.graphs.drop()
         if not self.enabled or self._mode is not None:
             return
-        if not all(isinstance(mode, Calls) for mode in _get_current_function_mode_stack()):
+        if not all(isinstance(mode, Calls) or mode is default_device() for mode in _get_current_function_mode_stack()):
             self.graphs.skip(USERS_MODE)
         elif not self._is_eager():
             self.graphs.skip(COMPILED)
@@ -270,6 +271,11 @@ class LeaveProbe(Probe):
             pass
         if next(module.children(), None) is None:
             self._functions.before = type(module).__name__
+
+
+def default_device() -> TorchFunctionMode | None:
+    """The mode that ``torch.set_default_device`` has put on the stack of this thread."""
+    return getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
 
 
 def compiled_frames() -> int:

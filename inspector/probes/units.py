@@ -107,7 +107,7 @@ class ActivationUnits:
         window.samples += output.numel() // units
         if window.passes >= FEWEST_PASSES and window.samples >= FEWEST_SAMPLES:
             named = recorder.sites.output(site, f"call{call}") if call else site
-            recorder.full_units.append((named, window.samples, window.active, window.saturated))
+            recorder.add_units(named, window.samples, window.active, window.saturated)
             del self._windows[call]
 
 
@@ -138,7 +138,7 @@ class WeightUnitsProbe(Probe):
         count_live_rows(window.active, gradient)
         window.passes += 1
         if window.passes == BACKWARD_PASSES:
-            self.recorder.full_units.append((self.site, window.passes, window.active, window.saturated))
+            self.recorder.add_units(self.site, window.passes, window.active, window.saturated)
             self._window = None
 
 

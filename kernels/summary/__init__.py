@@ -8,13 +8,14 @@ from deepseek.kernels.summary.op import summarize_row, summarize_update_row
 from deepseek.kernels.summary.reference import reference_row
 from deepseek.kernels.summary.squares import square_sum_of, square_sums
 from deepseek.kernels.summary.summary import Summary, summarize
-from deepseek.kernels.summary.transfer import Transfer, start_transfer
+from deepseek.kernels.summary.transfer import HostCopy, Transfer, start_transfer
 from deepseek.kernels.summary.units import Bounds, count_units
 
 __all__ = [
     "COLUMNS",
     "ROW_BYTES",
     "Bounds",
+    "HostCopy",
     "Row",
     "Summary",
     "Transfer",

@@ -1,4 +1,4 @@
-"""Brings the summary rows of a step from their devices to the host in one asynchronous copy per device."""
+"""Brings tensors to the host while nobody waits: the summary rows of a step in one copy per device."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,6 +11,39 @@ from torch import Tensor
 from deepseek.kernels.summary.columns import COLUMNS
 from deepseek.kernels.summary.general import Row
 from deepseek.kernels.summary.layouts import unobserved
+
+
+class HostCopy(NamedTuple):
+    """A tensor that is copied to the host, behind the work that is already queued on the current stream.
+
+    Attributes:
+        host: Where it arrives; the tensor itself if it lies on the host.
+        arrived: Ends the copy.
+    """
+
+    host: Tensor
+    arrived: torch.Event | None
+
+    @classmethod
+    def start(cls, tensor: Tensor) -> "HostCopy":
+        """Start the copy, without waiting; to be called in the thread that computed the tensor."""
+        if tensor.device.type == "cpu":
+            return cls(tensor, None)
+        with unobserved():
+            host = tensor.to("cpu", non_blocking=True)  # lands in pinned memory that torch allocates for it
+        arrived = torch.Event(tensor.device)
+        arrived.record()
+        return cls(host, arrived)
+
+    def wait(self) -> Tensor:
+        """Wait until it has arrived; to be called in any thread."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return self.host
+
+    def __float__(self) -> float:
+        with unobserved():
+            return float(self.wait())
 
 
 class Transfer:
@@ -34,10 +67,8 @@ class Transfer:
             places, data = zip(*self._native, strict=True)
             rows[list(places)] = np.frombuffer(b"".join(data)).reshape(-1, len(COLUMNS))
         for copy in self._copies:
-            if copy.arrived is not None:
-                copy.arrived.synchronize()
             with unobserved():
-                rows[copy.places] = copy.host.numpy()
+                rows[copy.places] = copy.stacked.wait().numpy()
         return rows
 
 
@@ -65,23 +96,16 @@ def _start_copies(rows: list[tuple[int, Tensor]]) -> list["_Copy"]:
     with unobserved():
         for place, row in rows:
             on_device.setdefault(row.device, []).append((place, row))
-        return [_Copy.start(device, placed) for device, placed in on_device.items()]
+        return [_Copy.start(placed) for placed in on_device.values()]
 
 
 class _Copy(NamedTuple):
-    """The rows of one device: their places in the result, their memory on the host, the event that ends the copy."""
+    """The rows of one device and their places in the result."""
 
     places: list[int]
-    host: Tensor
-    arrived: torch.Event | None
+    stacked: HostCopy
 
     @classmethod
-    def start(cls, device: torch.device, placed: list[tuple[int, Tensor]]) -> "_Copy":
-        places = [place for place, _ in placed]
-        # A non-blocking copy to the host lands in pinned memory that torch allocates for it.
-        host = torch.stack([row for _, row in placed]).to("cpu", non_blocking=True)
-        if device.type == "cpu":
-            return cls(places, host, None)
-        arrived = torch.Event(device)
-        arrived.record()
-        return cls(places, host, arrived)
+    def start(cls, placed: list[tuple[int, Tensor]]) -> "_Copy":
+        places, rows = zip(*placed, strict=True)
+        return cls(list(places), HostCopy.start(torch.stack(rows)))

@@ -17,7 +17,7 @@ from deepseek.inspector.packing import to_record
 from deepseek.inspector.record import Event, Site, UnitCounts
 from deepseek.inspector.runfile import RunWriter
 from deepseek.inspector.tables import event_table, unit_table
-from deepseek.kernels.summary import start_transfer
+from deepseek.kernels.summary import HostCopy, start_transfer
 
 
 @pytest.fixture
@@ -154,9 +154,9 @@ def test_unit_counts_events_and_the_gradient_norm_arrive_in_tables():
     record = to_record(
         PendingStep(
             *(4, 0.0, 1.0, 0.1, True, {}, start_transfer([]), (), ()),
-            units=[(0, 8, torch.tensor([0, 8, 3, 0], dtype=torch.int32), torch.tensor([0, 8, 8, 1]))],
+            units=[(0, 8, *map(HostCopy.start, (torch.tensor([0, 8, 3, 0]), torch.tensor([0, 8, 8, 1]))))],
             events=(Event("step_skipped", {"scale": 2.0}),),
-            gradient_norm=torch.tensor(float("nan")),
+            gradient_norm=HostCopy.start(torch.tensor(float("nan"))),
         )
     )
     assert record.gradient_norm == float("inf")

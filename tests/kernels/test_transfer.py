@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepseek.kernels.summary import reference_row, start_transfer, summarize_row, transfer
+from deepseek.kernels.summary import HostCopy, reference_row, start_transfer, summarize_row, transfer
 
 TENSORS = [torch.arange(float(n)) for n in range(1, 8)]
 
@@ -62,10 +62,15 @@ def test_an_accelerator_is_waited_for_by_the_reader_only(monkeypatch: pytest.Mon
         def synchronize(self) -> None:
             calls.append("synchronize")
 
+    class Elsewhere:
+        device = torch.device("cuda:0")
+
+        def to(self, device: str, *, non_blocking: bool) -> torch.Tensor:
+            calls.append(f"to {device}, {non_blocking}")
+            return torch.tensor(3.0)
+
     monkeypatch.setattr(transfer.torch, "Event", Event)
-    rows = [(0, reference_row(TENSORS[0])), (2, reference_row(TENSORS[2]))]
-    copy = transfer._Copy.start(torch.device("cuda:0"), rows)
-    assert calls == ["event on cuda:0", "record"]
-    got = transfer.Transfer([(1, summarize_row(TENSORS[1]))], [copy]).wait()
-    assert calls[2:] == ["synchronize"]
-    assert means(got) == [0.0, 0.5, 1.0]
+    copy = HostCopy.start(Elsewhere())  # type: ignore[arg-type]
+    assert calls == ["to cpu, True", "event on cuda:0", "record"]
+    assert float(copy) == 3.0
+    assert calls[3:] == ["synchronize"]

@@ -67,7 +67,11 @@ def test_activations(activation):
     check(layer(torch.float64, activation=activation), batch(9, dtype=torch.float64))
 
 
-def test_sizes_larger_than_a_tile():
+@pytest.mark.parametrize("at_a_time", [40, 8192])
+def test_sizes_larger_than_a_tile(at_a_time, monkeypatch):
+    from deepseek.kernels.sparse import triton_blocks
+
+    monkeypatch.setattr(triton_blocks, "ROWS_AT_A_TIME", at_a_time)
     torch.manual_seed(0)
     made = SparseFeedForward(70, 4 * 70, blocks=4, d_out=70).to(DEVICE, torch.float64).eval()
     check(made, torch.randn(90, 70, dtype=torch.float64, device=DEVICE))
@@ -182,31 +186,35 @@ from triton import compile
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from deepseek.kernels.sparse import triton_blocks as ours
-from deepseek.kernels.sparse.triton_kernels import down, up
+from deepseek.kernels.sparse.triton_kernels import add, choose, down, up
 
-def compiled(kernel, capability, dtype, activation):
-    total = "fp64" if dtype == "fp64" else "fp32"
-    constants = {
-        "activation": activation, "precision": "ieee",
-        "tile_rows": ours.ROWS, "tile_columns": ours.COLUMNS, "tile_depth": ours.DEPTH,
-    }
-    types = dict.fromkeys(("rows", "weight", "bias", "hidden"), "*" + dtype) | {
-        "order": "*i64", "wanting": "*i32", "output": "*" + total
-    }
+def compiled(kernel, capability, dtype, activation, tiles, ones):
+    options = tiles.options("tf32" if tiles is ours.TF32 else "ieee") | {"activation": activation}
+    built = {name: options.pop(name) for name in ("num_warps", "num_stages")}
+    constants = options | dict.fromkeys(ones, 1)  # 1 is compiled in
+    types = dict.fromkeys(("rows", "weight", "bias", "hidden", "mask", "output"), "*" + dtype)
+    types |= dict.fromkeys(("order", "slots", "wanting"), "*i32") | {"parts": "*fp64" if dtype == "fp64" else "*fp32"}
     signature = {name: "constexpr" if name in constants else types.get(name, "i32") for name in kernel.arg_names}
     values = {(place,): constants[name] for place, name in enumerate(kernel.arg_names) if name in constants}
-    return compile(ASTSource(kernel, signature, values), target=GPUTarget("cuda", capability, 32))
+    return compile(ASTSource(kernel, signature, values), target=GPUTarget("cuda", capability, 32), options=built)
 
-for capability, dtype, activation in ((80, "fp32", "gelu"), (90, "bf16", "gelu_tanh"), (80, "fp64", "silu")):
-    for kernel in (up, down):
-        print(f".target sm_{capability}" in compiled(kernel, capability, dtype, activation).asm["ptx"])
+cases = (
+    (80, "fp32", "gelu", ours.EXACT, ["unit_step"]),
+    (80, "fp32", "silu", ours.TF32, ["step"]),
+    (90, "bf16", "gelu_tanh", ours.HALF, ["step"]),
+    (80, "fp64", "silu", ours.FEW, ["step", "count"]),
+)
+for capability, *case in cases:
+    for kernel in (choose, up, down, add):
+        found = compiled(kernel, capability, *case)
+        print(f".target sm_{capability}" in found.asm["ptx"] and found.metadata.shared < 99 * 1024)
 """
 
 
 def test_the_compiler_for_gpus_takes_the_kernels(tmp_path, monkeypatch):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     done = without_interpreter(COMPILE)
-    assert done.stdout.split() == ["True"] * 6, done.stderr[-2000:]
+    assert done.stdout.split() == ["True"] * 16, done.stderr[-2000:]
 
 
 ELSEWHERE = """
