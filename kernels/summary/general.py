@@ -6,6 +6,7 @@ from torch import Tensor
 
 from deepseek.errors import DeepseekError
 from deepseek.kernels.summary.columns import COLUMNS
+from deepseek.kernels.summary.cuda import cuda_row, cuda_update_rows
 from deepseek.kernels.summary.layouts import describe, is_sparse, is_summarisable, stored_values
 from deepseek.kernels.summary.native import in_place_code, native, plain
 from deepseek.kernels.summary.reference import EMPTY, NOT_APPLICABLE, as_float, reference_row
@@ -31,14 +32,18 @@ def general_row(tensor: Tensor) -> Row:
     tensor = plain(tensor)
     code = in_place_code(tensor)
     if code is None:
-        return reference_row(tensor)
+        row = cuda_row(tensor)
+        return reference_row(tensor) if row is None else row
     return native.summarize(tensor.data_ptr(), tensor.numel(), code)
 
 
 def general_update_rows(new: Tensor, old: Tensor) -> tuple[Row, Row]:
     """Summarise any tensor and its difference from an older copy, and bring the copy up to date."""
+    both = is_summarisable(new) and is_summarisable(old)
+    if both and not is_sparse(new) and (on_device := cuda_update_rows(plain(new), old)) is not None:
+        return on_device
     rows = general_row(new), _difference_row(new, old)
-    if is_summarisable(new) and is_summarisable(old):
+    if both:
         old.copy_(new)
     return rows
 

@@ -80,7 +80,7 @@ def device_square_sum(tensors: list[Tensor]) -> Tensor:
     wide = torch.float32 if tensors[0].device.type == "mps" else torch.float64
     # On the host precision is worth more than speed.
     norms = torch._foreach_norm(tensors, 2, dtype=wide if tensors[0].is_cpu else None)
-    return torch.stack([norm.to(wide) for norm in norms]).square().sum()
+    return torch.stack(norms).to(wide).square().sum()
 
 
 def reference_square_sum(tensors: Iterable[Tensor]) -> float:
