@@ -16,13 +16,13 @@ ONE_ROW, MORE_ROWS = 5, 12
 """Reading a weight takes as long as this many rows of arithmetic: by a matrix-vector product, and in addition to the
 rows by a matrix product, which packs it first."""
 
-NATIVE_ROW, NATIVE_SUM, NATIVE_READ = 0.85, 60.0, 3.0
+NATIVE_ROW, NATIVE_SUM, NATIVE_READ = 0.8, 52.0, 3.0
 """What a row takes natively, how many more numbers its sums seem to have, and reading the weights."""
 
-CALL_WORK = 1_000_000
+CALL_WORK = 600_000
 """What the calls for one piece cost beside its arithmetic, in multiplications; twice that with gathering."""
 
-MOVE_WORK = 48
+MOVE_WORK = 16
 """What it costs to gather or scatter one number, in multiplications."""
 
 

@@ -74,8 +74,9 @@ def fit_gates(
         target: Wanted mean share of active blocks.
         spread: Difference between the hardest and the easiest sample.
         epochs: How often to go through the batches.
-        lr: Learning rate of the AdamW that is made if there is no ``optimizer``; gates learn three times as fast.
-        optimizer: Steps on whatever parameters shall learn.
+        lr: Learning rate of the AdamW that is made if there is no ``optimizer``; gates learn three times as fast. It
+            falls from epoch to epoch, along half a cosine.
+        optimizer: Steps on whatever parameters shall learn; its learning rate is yours.
         loss: Of an output and labels, ``[B]``; the cross entropy of logits if None.
         progress: Show a bar.
 
@@ -93,7 +94,10 @@ def fit_gates(
 
     gates = list(gates_of(model).values())
     fitting = _Fitting(model, gates, target, spread, loss or _cross_entropy)
-    optimizer = optimizer or _optimizer(model, gates, lr)
+    slower = None
+    if optimizer is None:
+        optimizer = _optimizer(model, gates, lr)
+        slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     rows = []
     for epoch in tqdm(range(epochs), desc="fitting gates", disable=not progress):
         model.train()
@@ -101,6 +105,8 @@ def fit_gates(
         if not seen:
             raise DeepseekError("There are no batches; an iterator can be gone through only once: give a list.")
         rows.append(torch.tensor(seen, dtype=torch.float64).mean(0).tolist())
+        if slower:
+            slower.step()
     settle_statistics(model, batches)
     threshold = calibrate_gates(model, (inputs for inputs, _ in batches), target=target)
     settle_statistics(model, batches)

@@ -10,6 +10,7 @@ import torch
 
 HERE = Path(__file__).parent
 NAMES = ("summary", "overhead", "windows", "deeplift", "precision", "sparse", "gates_quality")
+"""Without ``cuda``, which needs a GPU and is to be named."""
 
 
 SPARSE_GATES = "docs/sparse_gates.md"
@@ -37,6 +38,9 @@ def quote() -> None:
     _write_table("resnet18", "sparse", "{speedup:.2f} ({ideal:.2f})", part="resnet18", page=SPARSE_GATES)
     _write_table("bounds", "sparse", "{ms:.1f}", part="bounds", page=SPARSE_GATES)
     _write_table("quality", "gates_quality", "{text}", part="by_task", page=SPARSE_GATES)
+    _write_table("gpu", "cuda", "{text}", part="feed_forward", page=SPARSE_GATES)
+    _write_table("gpu-watching", "cuda", "{text}", part="watching", page="docs/gpu.md")
+    _write_table("gpu-summaries", "cuda", "{text}", part="summaries", page="docs/gpu.md")
     for part in ("accuracy", "fresh", "packed"):
         _write_table(part, "precision", "{text}", part=part, page="docs/adaptive_precision.md")
 

@@ -138,6 +138,6 @@ def mnist1d(seed: int) -> Data:
 
 TASKS = {
     "digits": Task(digits, 64, 10, 64, 256, epochs=25, lr=3e-3),
-    "mnist1d": Task(mnist1d, 40, 10, 48, 1024, epochs=12, lr=2e-3),
+    "mnist1d": Task(mnist1d, 40, 10, 128, 1024, epochs=24, lr=2e-3),
     "lfw faces": Task(faces, 625, 2, 64, 256, epochs=25, lr=1e-3),
 }
