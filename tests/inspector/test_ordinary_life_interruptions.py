@@ -186,3 +186,20 @@ def test_gradients_left_by_an_interruption_are_not_taken_for_those_of_the_next_s
     newest = gradients[gradients["step"] == gradients["step"].max()].set_index("site")["l2"]
     for name, parameter in model.named_parameters():
         assert newest[name] == pytest.approx(parameter.grad.norm().item(), rel=1e-5)
+
+
+def test_a_default_device_hides_no_function_and_is_taken_off_whole_after_an_interruption(tmp_path):
+    torch.set_default_device("cpu")
+    try:
+        model, optimizer, trap = trapped()
+        with watch(model, optimizer, tmp_path) as session:
+            step(model, optimizer)
+            assert session.graph().complete
+            trap.armed = ("forward", KeyboardInterrupt)
+            with pytest.raises(KeyboardInterrupt):
+                step(model, optimizer)
+            torch.set_default_device(None)
+            step(model, optimizer)
+            assert _get_current_function_mode_stack() == []
+    finally:
+        torch.set_default_device(None)
