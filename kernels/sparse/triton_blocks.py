@@ -19,6 +19,9 @@ from deepseek.kernels.sparse.block_paths import Layer, run_masked
 from deepseek.kernels.sparse.feed_forward import ACTIVATIONS
 from deepseek.kernels.sparse.triton_kernels import add, choose, down, up
 
+FUSED = {"enable_fp_fusion": True}
+"""Multiplications are rounded together with additions; Triton warns where nobody says which."""
+
 
 class Tiles(NamedTuple):
     """How a matrix product is divided: rows, columns and depth of a program's tiles, and its warps.
@@ -34,7 +37,7 @@ class Tiles(NamedTuple):
     def options(self, precision: str) -> dict[str, Any]:
         """What the kernels are told of them."""
         sizes = {"tile_rows": self.rows, "tile_columns": self.columns, "tile_depth": self.depth}
-        return sizes | {"precision": precision, "num_warps": self.warps, "num_stages": 3}
+        return FUSED | sizes | {"precision": precision, "num_warps": self.warps, "num_stages": 3}
 
 
 FEW, EXACT, TF32, HALF = Tiles(16, 64, 64), Tiles(64, 64, 32), Tiles(128, 128, 32, 8), Tiles(128, 128, 64, 8)
@@ -126,7 +129,7 @@ def _launch(output: Tensor, rows: Tensor, mask: Tensor, layer: Layer, tiles: Til
     options = tiles.options(precision)
     order = mask.new_empty(blocks, count, dtype=torch.int32)
     slots, wanting = torch.empty_like(mask, dtype=torch.int32), mask.new_empty(blocks, dtype=torch.int32)
-    choose[(blocks,)](mask, order, slots, wanting, count, blocks, tile_rows=MASK_ROWS)
+    choose[(blocks,)](mask, order, slots, wanting, count, blocks, tile_rows=MASK_ROWS, **FUSED)
     hidden = rows.new_empty(blocks, count, size)
     up[_grid(size, tiles.columns, count, tiles.rows, blocks)](
         *(rows, order, wanting, layer.up_weight, layer.up_bias, hidden, count, width, size, *layer.up_weight.stride()),
@@ -138,7 +141,10 @@ def _launch(output: Tensor, rows: Tensor, mask: Tensor, layer: Layer, tiles: Til
         *(hidden, wanting, layer.down_weight, parts, count, size, outputs), **options
     )
     add[_grid(outputs, SUM_COLUMNS, count, SUM_ROWS, 1)](
-        *(parts, slots, layer.down_bias, output, count, blocks, outputs), tile_rows=SUM_ROWS, tile_columns=SUM_COLUMNS
+        *(parts, slots, layer.down_bias, output, count, blocks, outputs),
+        tile_rows=SUM_ROWS,
+        tile_columns=SUM_COLUMNS,
+        **FUSED,
     )
 
 

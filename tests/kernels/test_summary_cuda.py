@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from compiling import without_interpreter
 from torch import Tensor
 
 from deepseek.kernels.summary import COLUMNS, cuda, reference_row, start_transfer, summarize_row, summarize_update_row
@@ -17,8 +18,8 @@ EXACT = [COLUMNS.index(name) for name in COLUMNS if name.endswith("count") or na
 
 
 @pytest.fixture(autouse=True)
-def triton_in_numpy(monkeypatch):
-    """The interpreter multiplies and divides in Python, which warns of what a GPU does silently."""
+def few_programs(monkeypatch):
+    """Several programs for short tensors: the interpreter runs them one after the other."""
     monkeypatch.setattr(cuda, "_working", True)
     monkeypatch.setattr(cuda, "_MOST_PROGRAMS", 4 if DEVICE == "cpu" else 512)
 
@@ -71,6 +72,22 @@ def test_updates(size, dtype):
 def test_a_spread_far_below_the_mean_is_not_lost():
     x = torch.randn(20_000, dtype=torch.float64, device=DEVICE) + 1e6
     assert cuda.launch(x, None)[0, 1].item() == pytest.approx(x.std(correction=0).item(), rel=1e-9)
+
+
+COMPILE = """
+from compiling import compiles
+from deepseek.kernels.summary.cuda_kernels import gather, merge
+
+for capability, dtype, index in ((75, "fp16", "i32"), (90, "bf16", "i64"), (90, "fp32", "i32"), (80, "fp64", "i64")):
+    types = {"values": "*" + dtype, "old": "*" + dtype, "parts": "*fp64", "rows": "*fp64", "numel": index}
+    print(compiles(gather, capability, types, {"tile": 1024}, num_warps=8, enable_fp_fusion=True))
+    print(compiles(merge, capability, types, {"most": 512}, enable_fp_fusion=True))
+"""
+
+
+def test_the_compiler_for_gpus_takes_the_kernels(tmp_path):
+    done = without_interpreter(COMPILE, tmp_path)
+    assert done.stdout.split() == ["True"] * 8, done.stderr[-2000:]
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")

@@ -1,12 +1,11 @@
 """The Triton kernels equal the masked dense computation: on a GPU where there is one, else in Triton's interpreter."""
 
 import copy
-import os
-import subprocess
 import sys
 
 import pytest
 import torch
+from compiling import without_interpreter
 from torch import Tensor
 
 from deepseek.errors import DeepseekError
@@ -182,21 +181,9 @@ def forbidden(name, original):
 
 
 COMPILE = """
-from triton import compile
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
+from compiling import compiles
 from deepseek.kernels.sparse import triton_blocks as ours
 from deepseek.kernels.sparse.triton_kernels import add, choose, down, up
-
-def compiled(kernel, capability, dtype, activation, tiles, ones):
-    options = tiles.options("tf32" if tiles is ours.TF32 else "ieee") | {"activation": activation}
-    built = {name: options.pop(name) for name in ("num_warps", "num_stages")}
-    constants = options | dict.fromkeys(ones, 1)  # 1 is compiled in
-    types = dict.fromkeys(("rows", "weight", "bias", "hidden", "mask", "output"), "*" + dtype)
-    types |= dict.fromkeys(("order", "slots", "wanting"), "*i32") | {"parts": "*fp64" if dtype == "fp64" else "*fp32"}
-    signature = {name: "constexpr" if name in constants else types.get(name, "i32") for name in kernel.arg_names}
-    values = {(place,): constants[name] for place, name in enumerate(kernel.arg_names) if name in constants}
-    return compile(ASTSource(kernel, signature, values), target=GPUTarget("cuda", capability, 32), options=built)
 
 cases = (
     (80, "fp32", "gelu", ours.EXACT, ["unit_step"]),
@@ -204,17 +191,20 @@ cases = (
     (90, "bf16", "gelu_tanh", ours.HALF, ["step"]),
     (80, "fp64", "silu", ours.FEW, ["step", "count"]),
 )
-for capability, *case in cases:
+for capability, dtype, activation, tiles, ones in cases:
+    options = tiles.options("tf32" if tiles is ours.TF32 else "ieee") | {"activation": activation}
+    built = {name: options.pop(name) for name in ("num_warps", "num_stages", "enable_fp_fusion")}
+    types = dict.fromkeys(("rows", "weight", "bias", "hidden", "mask", "output"), "*" + dtype)
+    types |= dict.fromkeys(("order", "slots", "wanting"), "*i32") | {"parts": "*fp64" if dtype == "fp64" else "*fp32"}
     for kernel in (choose, up, down, add):
-        found = compiled(kernel, capability, *case)
-        print(f".target sm_{capability}" in found.asm["ptx"] and found.metadata.shared < 99 * 1024)
+        print(compiles(kernel, capability, types, options | dict.fromkeys(ones, 1), **built))  # 1 is compiled in
 """
 
 
-def test_the_compiler_for_gpus_takes_the_kernels(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    done = without_interpreter(COMPILE)
+def test_the_compiler_for_gpus_takes_the_kernels(tmp_path):
+    done = without_interpreter(COMPILE, tmp_path)
     assert done.stdout.split() == ["True"] * 16, done.stderr[-2000:]
+    assert "Warning" not in done.stderr
 
 
 ELSEWHERE = """
@@ -228,15 +218,8 @@ except DeepseekError as error:
 """
 
 
-def without_interpreter(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    return subprocess.run(
-        [sys.executable, "-I", "-c", *arguments], env=environment, capture_output=True, text=True, check=False
-    )
-
-
-def test_tensors_elsewhere_are_refused():
-    assert "'triton' computes on CUDA devices, got cpu" in without_interpreter(ELSEWHERE).stdout
+def test_tensors_elsewhere_are_refused(tmp_path):
+    assert "'triton' computes on CUDA devices, got cpu" in without_interpreter(ELSEWHERE, tmp_path).stdout
 
 
 def test_without_triton_it_says_what_to_install(monkeypatch):
