@@ -32,7 +32,7 @@ class HostCopy(NamedTuple):
         with unobserved():
             host = tensor.to("cpu", non_blocking=True)  # lands in pinned memory that torch allocates for it
         arrived = torch.Event(tensor.device)
-        arrived.record()
+        arrived.record(torch.accelerator.current_stream(tensor.device))  # else on that of the current device
         return cls(host, arrived)
 
     def wait(self) -> Tensor:

@@ -146,3 +146,11 @@ class TestOnTheGpu:
                 x = (x @ x).clamp(-1, 1)
             rows = start_transfer([summarize_row(x)])
         assert rows.wait()[0, 5] == pytest.approx(x.max().item())
+
+    @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+    def test_rows_from_a_device_that_is_not_the_current_one_arrive(self):
+        x = torch.randn(4000, 4000, device="cuda:1")
+        for _ in range(20):
+            x = (x @ x).clamp(-1, 1)
+        rows = start_transfer([summarize_row(x)])
+        assert rows.wait()[0, 5] == pytest.approx(x.max().item())

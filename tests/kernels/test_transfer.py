@@ -56,21 +56,22 @@ def test_an_accelerator_is_waited_for_by_the_reader_only(monkeypatch: pytest.Mon
         def __init__(self, device: torch.device) -> None:
             calls.append(f"event on {device}")
 
-        def record(self) -> None:
-            calls.append("record")
+        def record(self, stream: str) -> None:
+            calls.append(f"record {stream}")
 
         def synchronize(self) -> None:
             calls.append("synchronize")
 
     class Elsewhere:
-        device = torch.device("cuda:0")
+        device = torch.device("cuda:1")
 
         def to(self, device: str, *, non_blocking: bool) -> torch.Tensor:
             calls.append(f"to {device}, {non_blocking}")
             return torch.tensor(3.0)
 
     monkeypatch.setattr(transfer.torch, "Event", Event)
+    monkeypatch.setattr(transfer.torch.accelerator, "current_stream", lambda device: f"behind the work on {device}")
     copy = HostCopy.start(Elsewhere())  # type: ignore[arg-type]
-    assert calls == ["to cpu, True", "event on cuda:0", "record"]
+    assert calls == ["to cpu, True", "event on cuda:1", "record behind the work on cuda:1"]
     assert float(copy) == 3.0
     assert calls[3:] == ["synchronize"]
