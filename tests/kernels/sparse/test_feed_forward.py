@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from deepseek.errors import DeepseekError
 from deepseek.kernels import SparseFeedForward, calibrate_gates
 from deepseek.kernels.sparse import native_rows
+from deepseek.kernels.sparse.block_paths import cheapest
 
 PATHS = ("runs", "gathered", "auto")
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
@@ -280,3 +281,13 @@ def test_without_native_code_torch_computes(monkeypatch):
 def test_what_does_not_fit_is_named(action, sentence):
     with pytest.raises(DeepseekError, match=sentence):
         action()
+
+
+@pytest.mark.parametrize(
+    ("width", "hidden", "way"),
+    [(768, 3072, "native"), (256, 1024, "native"), (128, 1024, "gathered"), (48, 1024, "gathered")],
+)
+def test_wide_layers_are_computed_natively_and_narrow_ones_by_matrix_products(width, hidden, way):
+    layer = SparseFeedForward(width, hidden)._layer()
+    assert cheapest(layer, 4000, [2000] * 8, native=True) == way
+    assert cheapest(layer, 4000, [4000] * 8, native=False) == "masked"

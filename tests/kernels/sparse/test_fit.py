@@ -120,6 +120,24 @@ def test_batch_norm_gets_the_statistics_of_the_gated_network():
     torch.testing.assert_close(settled, seen[0].mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
 
 
+def test_the_learning_rate_falls_from_epoch_to_epoch_but_not_that_of_an_optimizer_of_ones_own(monkeypatch):
+    rates = []
+    step = torch.optim.AdamW.step
+
+    def noted(self, closure=None):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, closure)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", noted)
+    x, y, _, _ = digits()
+    model = Net(64)
+    fit_gates(model, batches(x[:200], y[:200]), epochs=3, lr=0.1, progress=False)
+    assert rates == pytest.approx([0.1, 0.1, 0.075, 0.075, 0.025, 0.025])
+    own = torch.optim.AdamW(model.parameters(), lr=0.1)
+    fit_gates(model, batches(x[:200], y[:200]), epochs=3, optimizer=own, progress=False)
+    assert rates[6:] == [0.1] * 6
+
+
 def test_an_optimizer_of_ones_own_decides_what_learns():
     torch.manual_seed(0)
     x, y, *_ = digits()
