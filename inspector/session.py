@@ -180,7 +180,7 @@ class Session(Verbs, Viewable):
             DeepseekError: A value is not a number.
         """
         values = {name: _scalar(name, value) for name, value in scalars.items()}
-        self._recorder.guard("logging values", lambda: self._steps.log(values))
+        self._recorder.guard("logging values", lambda: self._steps.log(_on_their_way(values)))
 
     def submit(self, command: Command, who: str) -> None:
         """Have a command applied between steps; every verb does so.
@@ -404,14 +404,18 @@ def _say_that_summaries_are_slow() -> None:
     )
 
 
-def _scalar(name: str, value: Any) -> float | HostCopy:
+def _scalar(name: str, value: Any) -> float | torch.Tensor:
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         detached = value.detach()
-        return float(detached) if detached.device.type == "cpu" else HostCopy.start(detached)
+        return float(detached) if detached.device.type == "cpu" else detached
     with suppress(TypeError, ValueError):
         return float(value)
     shape = f" of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else ""
     raise DeepseekError(f"`log({name}=...)` takes a number or a one-element tensor, not {type(value).__name__}{shape}.")
+
+
+def _on_their_way(values: Mapping[str, float | torch.Tensor]) -> dict[str, float | HostCopy]:
+    return {name: HostCopy.start(one) if isinstance(one, torch.Tensor) else one for name, one in values.items()}
 
 
 def _open_writer(run: str | Path | None, meta: Mapping[str, str]) -> tuple[Path, RunWriter]:

@@ -213,6 +213,15 @@ def test_log_refuses_what_is_not_a_number(tmp_path):
             session.frame("activations")
 
 
+def test_a_value_that_cannot_be_brought_to_the_host_does_not_disturb_training(tmp_path, caplog):
+    model, optimizer = make("mlp")
+    with inspect(model, optimizer, every=1, run=tmp_path / "x.dsrun") as session:
+        session.log(loss=torch.ones((), device="meta"))
+        train(model, optimizer, CASES["mlp"][1], 3, session)
+        assert session.status.step == 3
+    assert [record.getMessage().count("logging values failed") for record in caplog.records] == [1]
+
+
 def test_a_session_can_be_read_before_its_first_step(tmp_path):
     model, optimizer = make("mlp")
     with inspect(model, optimizer, run=tmp_path / "x.dsrun") as session:
