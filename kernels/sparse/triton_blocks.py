@@ -15,12 +15,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from deepseek.errors import DeepseekError
+from deepseek.kernels.rounding import FUSED
 from deepseek.kernels.sparse.block_paths import Layer, run_masked
 from deepseek.kernels.sparse.feed_forward import ACTIVATIONS
 from deepseek.kernels.sparse.triton_kernels import add, choose, down, up
-
-FUSED = {"enable_fp_fusion": True}
-"""Multiplications are rounded together with additions; Triton warns where nobody says which."""
 
 
 class Tiles(NamedTuple):

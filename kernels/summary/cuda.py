@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from deepseek.kernels.rounding import FUSED
 from deepseek.kernels.summary.columns import COLUMNS
 from deepseek.kernels.summary.layouts import is_dense
 
@@ -15,7 +16,6 @@ _TILE, _WARPS = 1024, 8
 _LEAST_SHARE = 4 * _TILE
 _MOST_PROGRAMS = 512
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-_FUSED = {"enable_fp_fusion": True}  # Triton warns where nobody says which
 _working = find_spec("triton") is not None
 
 
@@ -88,8 +88,8 @@ def launch(values: Tensor, old: Tensor | None) -> Tensor:
     if programs > 1:
         parts = torch.empty(count, PARTS.value, programs, dtype=torch.float64, device=values.device)
     gather[(programs, count)](
-        *(values, values if old is None else old, parts, rows, numel, share), tile=_TILE, num_warps=_WARPS, **_FUSED
+        *(values, values if old is None else old, parts, rows, numel, share), tile=_TILE, num_warps=_WARPS, **FUSED
     )
     if programs > 1:
-        merge[(count,)](parts, rows, numel, programs, most=_MOST_PROGRAMS, **_FUSED)
+        merge[(count,)](parts, rows, numel, programs, most=_MOST_PROGRAMS, **FUSED)
     return rows

@@ -7,10 +7,15 @@ is small beside the mean is not lost.
 import triton
 import triton.language as tl
 
-PARTS = tl.constexpr(11)
+from deepseek.kernels.summary import reference
+
+PARTS = tl.constexpr(10)
 """Numbers that each program hands on: how many of its elements are finite, the number that its sums are relative to,
 the sum and the sum of squares, the least and the greatest; how many are zero, positive, subnormal and overflow in
-float16; the sum of squares itself."""
+float16."""
+
+SMALLEST_NORMAL16 = tl.constexpr(reference.SMALLEST_NORMAL16)
+OVERFLOW16 = tl.constexpr(reference.OVERFLOW16)
 
 
 @triton.jit(do_not_specialize=["numel", "share"])
@@ -59,11 +64,10 @@ def gather(values, old, parts, rows, numel, share, tile: tl.constexpr):
         count += finite.to(tl.int32)
         zeros += (inside & (size == 0)).to(tl.int32)
         positive += (finite & (x > 0)).to(tl.int32)
-        small += (inside & (size > 0) & (size < 6.103515625e-05)).to(tl.int32)
-        large += (finite & (size >= 65520.0)).to(tl.int32)
+        small += (inside & (size > 0) & (size < SMALLEST_NORMAL16)).to(tl.int32)
+        large += (finite & (size >= OVERFLOW16)).to(tl.int32)
     number = tl.sum(count.to(tl.float64), 0)
     apart_sum, apart_squares = tl.sum(total, 0), tl.sum(squares, 0)
-    own_squares = apart_squares + near * (2 * apart_sum + number * near)
     least, greatest = tl.min(low, 0).to(tl.float64), tl.max(high, 0).to(tl.float64)
     zero, above = tl.sum(zeros.to(tl.float64), 0), tl.sum(positive.to(tl.float64), 0)
     under, over = tl.sum(small.to(tl.float64), 0), tl.sum(large.to(tl.float64), 0)
@@ -72,6 +76,7 @@ def gather(values, old, parts, rows, numel, share, tile: tl.constexpr):
         some = tl.maximum(number, 1.0)
         spread = tl.maximum(apart_squares - apart_sum * apart_sum / some, 0.0)
         mean = near + apart_sum / some
+        own_squares = apart_squares + near * (2 * apart_sum + number * near)
         _store_row(
             rows + which * 12, number, mean, spread, own_squares, least, greatest, zero, above, under, over, numel
         )
@@ -87,7 +92,6 @@ def gather(values, old, parts, rows, numel, share, tile: tl.constexpr):
         tl.store(to + 7 * programs, above)
         tl.store(to + 8 * programs, under)
         tl.store(to + 9 * programs, over)
-        tl.store(to + 10 * programs, own_squares)
 
 
 @triton.jit(do_not_specialize=["numel", "programs"])
@@ -116,7 +120,7 @@ def merge(parts, rows, numel, programs, most: tl.constexpr):
     above = tl.sum(tl.load(at + 7 * programs, mask=inside, other=0.0), 0)
     under = tl.sum(tl.load(at + 8 * programs, mask=inside, other=0.0), 0)
     over = tl.sum(tl.load(at + 9 * programs, mask=inside, other=0.0), 0)
-    own_squares = tl.sum(tl.load(at + 10 * programs, mask=inside, other=0.0), 0)
+    own_squares = tl.sum(apart_squares + near * (2 * apart_sum + count * near), 0)
     some = tl.maximum(count, 1.0)
     means = near + apart_sum / some
     number = tl.sum(count, 0)

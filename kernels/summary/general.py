@@ -40,12 +40,12 @@ def general_row(tensor: Tensor) -> Row:
 def general_update_rows(new: Tensor, old: Tensor) -> tuple[Row, Row]:
     """Summarise any tensor and its difference from an older copy, and bring the copy up to date."""
     both = is_summarisable(new) and is_summarisable(old)
-    if both and not is_sparse(new) and (on_device := cuda_update_rows(plain(new), old)) is not None:
-        return on_device
-    rows = general_row(new), _difference_row(new, old)
+    if both and new.is_cuda and not is_sparse(new) and (rows := cuda_update_rows(plain(new), old)) is not None:
+        return rows
+    computed = general_row(new), _difference_row(new, old)
     if both:
         old.copy_(new)
-    return rows
+    return computed
 
 
 def _difference_row(new: Tensor, old: Tensor) -> Row:

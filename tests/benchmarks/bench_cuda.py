@@ -136,13 +136,15 @@ def _feed_forward(share: float) -> dict[str, Any]:
                 calibrate_gates(layer, [x], target=share)
             else:
                 layer.gate.open_all()
-            with torch.no_grad():
-                turns = {"gated": lambda: _us(lambda: layer(x)), "dense": lambda: _us(lambda: dense(x))}  # noqa: B023
-                times = take_turns(turns, 7)
-            speedup = median(times["dense"]) / median(times["gated"])
-            name = f"{str(dtype)[6:]}, {width} to {hidden}, {rows:,} rows"
-            found[name] = {"speedup": speedup, "dense_us": median(times["dense"]), "text": f"{speedup:.2f}"}
+            found[f"{str(dtype)[6:]}, {width} to {hidden}, {rows:,} rows"] = _compare(layer, dense, x)
     return found
+
+
+def _compare(layer: nn.Module, dense: nn.Module, x: Tensor) -> dict[str, Any]:
+    with torch.no_grad():
+        times = take_turns({"gated": lambda: _us(lambda: layer(x)), "dense": lambda: _us(lambda: dense(x))}, 7)
+    speedup = median(times["dense"]) / median(times["gated"])
+    return {"speedup": speedup, "dense_us": median(times["dense"]), "text": f"{speedup:.2f}"}
 
 
 def _us(action: Callable[[], object], calls: int = 10) -> float:

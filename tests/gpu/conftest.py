@@ -17,10 +17,16 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture
-def on_the_gpu():
-    """Make new tensors on the GPU; equal computations give equal bits there."""
-    torch.set_default_device("cuda")
+def same_bits():
+    """Equal computations give equal bits."""
     torch.use_deterministic_algorithms(True)
     yield
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def on_the_gpu():
+    """Make new tensors on the GPU."""
+    torch.set_default_device("cuda")
+    yield
     torch.set_default_device(None)

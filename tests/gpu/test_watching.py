@@ -1,5 +1,7 @@
 """On a GPU too, watching changes nothing, waits for nothing and tells what there is."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,16 +14,13 @@ from deepseek.inspector import inspect
 
 @pytest.mark.parametrize("every", [1, 3, None])
 @pytest.mark.parametrize("case", CASES)
-def test_training_is_bit_equal(case, every, tmp_path, on_the_gpu):
+def test_training_is_bit_equal(case, every, tmp_path, on_the_gpu, same_bits):
     results = []
     for watched in (False, True):
         model, optimizer = make(case)
-        if watched:
-            with inspect(model, optimizer, every=every, run=tmp_path / "x.dsrun") as session:
-                result = train(model, optimizer, CASES[case][1], 20, session)
-        else:
-            result = train(model, optimizer, CASES[case][1], 20)
-        results.append((result[0], [*result[1], *everything(model, optimizer), torch.cuda.get_rng_state()]))
+        with inspect(model, optimizer, every=every, run=tmp_path / "x.dsrun") if watched else nullcontext() as session:
+            losses, gradients = train(model, optimizer, CASES[case][1], 20, session)
+        results.append((losses, [*gradients, *everything(model, optimizer), torch.cuda.get_rng_state()]))
     (bare_losses, bare), (losses, state) = results
     assert losses == bare_losses
     assert all(torch.equal(one, other) for one, other in zip(state, bare, strict=True))
@@ -47,8 +46,7 @@ def mixed():
 
 
 @pytest.mark.parametrize("every", [1, 3])
-def test_mixed_precision_with_a_fused_optimizer_is_bit_equal(every, tmp_path, on_the_gpu):
-    torch.set_default_device(None)
+def test_mixed_precision_with_a_fused_optimizer_is_bit_equal(every, tmp_path, same_bits):
     bare = mixed()
     mixed_steps(*bare)
     model, optimizer, scaler = mixed()

@@ -151,10 +151,11 @@ def test_the_worker_rests_between_slices_of_a_long_queue(path, monkeypatch):
 
 def test_unit_counts_events_and_the_gradient_norm_arrive_in_tables():
     units = UnitCounts(0, 8, np.array([0, 8, 3, 0], np.uint32), np.array([0, 8, 8, 1], np.uint32))
+    active, saturated = torch.tensor([0, 8, 3, 0], dtype=torch.int32), torch.tensor([0, 8, 8, 1])
     record = to_record(
         PendingStep(
             *(4, 0.0, 1.0, 0.1, True, {}, start_transfer([]), (), ()),
-            units=[(0, 8, *map(HostCopy.start, (torch.tensor([0, 8, 3, 0]), torch.tensor([0, 8, 8, 1]))))],
+            units=[(0, 8, HostCopy.start(active), HostCopy.start(saturated))],
             events=(Event("step_skipped", {"scale": 2.0}),),
             gradient_norm=HostCopy.start(torch.tensor(float("nan"))),
         )

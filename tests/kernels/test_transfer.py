@@ -67,11 +67,12 @@ def test_an_accelerator_is_waited_for_by_the_reader_only(monkeypatch: pytest.Mon
 
         def to(self, device: str, *, non_blocking: bool) -> torch.Tensor:
             calls.append(f"to {device}, {non_blocking}")
-            return torch.tensor(3.0)
+            return torch.stack([reference_row(TENSORS[0]), reference_row(TENSORS[2])])
 
     monkeypatch.setattr(transfer.torch, "Event", Event)
     monkeypatch.setattr(transfer.torch.accelerator, "current_stream", lambda device: f"behind the work on {device}")
     copy = HostCopy.start(Elsewhere())  # type: ignore[arg-type]
     assert calls == ["to cpu, True", "event on cuda:1", "record behind the work on cuda:1"]
-    assert float(copy) == 3.0
+    got = transfer.Transfer([(1, summarize_row(TENSORS[1]))], [transfer._Copy([0, 2], copy)]).wait()
     assert calls[3:] == ["synchronize"]
+    assert means(got) == [0.0, 0.5, 1.0]

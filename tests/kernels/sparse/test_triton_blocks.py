@@ -189,6 +189,7 @@ cases = (
     (80, "fp32", "gelu", ours.EXACT, ["unit_step"]),
     (80, "fp32", "silu", ours.TF32, ["step"]),
     (90, "bf16", "gelu_tanh", ours.HALF, ["step"]),
+    (80, "fp64", "silu", ours.EXACT, ["unit_step"]),
     (80, "fp64", "silu", ours.FEW, ["step", "count"]),
 )
 for capability, dtype, activation, tiles, ones in cases:
@@ -203,7 +204,7 @@ for capability, dtype, activation, tiles, ones in cases:
 
 def test_the_compiler_for_gpus_takes_the_kernels(tmp_path):
     done = without_interpreter(COMPILE, tmp_path)
-    assert done.stdout.split() == ["True"] * 16, done.stderr[-2000:]
+    assert done.stdout.split() == ["True"] * 20, done.stderr[-2000:]
     assert "Warning" not in done.stderr
 
 
