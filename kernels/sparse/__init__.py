@@ -1,6 +1,7 @@
 """Layers that compute only the blocks that their input asks for."""
 
 from deepseek.kernels.sparse.calibrate import calibrate_gates
+from deepseek.kernels.sparse.cluster import cluster_gates
 from deepseek.kernels.sparse.control import active_frac, forced_share, gate_decisions, gates_of
 from deepseek.kernels.sparse.conv import SparseConv2d
 from deepseek.kernels.sparse.executor import EXECUTORS, Executor
@@ -23,6 +24,7 @@ __all__ = [
     "SparseGate",
     "active_frac",
     "calibrate_gates",
+    "cluster_gates",
     "dsa_resnet18",
     "dsa_resnet50",
     "extract_width",

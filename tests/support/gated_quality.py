@@ -1,14 +1,16 @@
 """What gates cost in accuracy and what they know about their inputs, on one task with one seed."""
 
+from collections.abc import Callable
 from copy import deepcopy
+from itertools import islice
 
 import torch
-from gated_tasks import TASKS, Data, Task
+from gated_tasks import SENSORS, SENSORS_TASK, TASKS, Data, Task
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deepseek.kernels import active_frac, fit_gates, forced_share, gates_of
+from deepseek.kernels import active_frac, calibrate_gates, cluster_gates, fit_gates, forced_share, gates_of
 
 
 def trial(task: Task, seed: int, narrower: int | None = None) -> dict[str, float]:
@@ -49,7 +51,28 @@ def trial_of(name: str, seed: int, narrower: int | None) -> dict[str, float]:
     return trial(TASKS[name], seed, narrower)
 
 
-def train(model: nn.Module, task: Task, data: Data) -> nn.Module:
+def trial_of_kinds(seed: int, narrower: int) -> dict[str, float]:
+    """Do the like for inputs of several kinds, with a gated network whose blocks each compute for one kind."""
+    torch.manual_seed(seed)
+    task = SENSORS_TASK
+    data = task.make(seed)
+    model = task.net()
+    dense = deepcopy(model)
+    with forced_share(dense, 1.0):
+        found = {"dense": accuracy(train(dense, task, data), data)}
+    found["narrower"] = accuracy(train(task.net(narrower, gated=False), task, data), data)
+    some = [inputs for inputs, _ in islice(data.batches, 12)]
+    share = 1 / SENSORS
+    cluster_gates(model, some, target=share)
+    train(model, task, data, lambda: calibrate_gates(model, some, target=share))
+    return found | {
+        "gated": accuracy(model, data),
+        "shuffled": shuffled(model, data),
+        "share": float(active_frac(model, data.x).mean()),
+    }
+
+
+def train(model: nn.Module, task: Task, data: Data, after_epoch: Callable[[], object] | None = None) -> nn.Module:
     """Train a network the usual way, with a learning rate that falls as that of ``fit_gates`` does."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=task.lr)
     slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, task.epochs)
@@ -59,6 +82,8 @@ def train(model: nn.Module, task: Task, data: Data) -> nn.Module:
             functional.cross_entropy(model(inputs), labels).backward()
             optimizer.step()
         slower.step()
+        if after_epoch:
+            after_epoch()
     return model.eval()
 
 
