@@ -1,5 +1,6 @@
 """Teaches the gates of a model to spend much on hard inputs and little on easy ones."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ BUDGET_WEIGHT = 40.0
 GATE_SPEED = 3.0
 """Learning rate of the gates, relative to that of the weights."""
 
+FAR = (0.1, 0.9)
+"""A threshold beyond these is no correction of what the gates have learned at 0.5."""
+
 
 @dataclass(frozen=True, slots=True)
 class GateFit:
@@ -35,7 +39,8 @@ class GateFit:
         loss: Mean loss of the gated network.
         dense_loss: Mean loss with every gate open.
         active_frac: Mean share of the active blocks.
-        threshold: What the threshold was calibrated to in the end.
+        threshold: What the threshold was calibrated to in the end. If far from that in training, the network may be
+            much worse than ``loss`` says; ``fit_gates`` then warns.
     """
 
     loss: list[float]
@@ -111,6 +116,12 @@ def fit_gates(
     threshold = calibrate_gates(model, (inputs for inputs, _ in batches), target=target)
     settle_statistics(model, batches)
     model.eval()
+    if not FAR[0] < threshold < FAR[1]:
+        warnings.warn(
+            f"The gates did not learn to open {target:.0%} of the blocks: that takes a threshold of {threshold:.3f}, "
+            "with which the network was not trained. Check its accuracy; a higher target or a wider spread may help.",
+            stacklevel=2,
+        )
     gated, dense, active = ([row[place] for row in rows] for place in range(3))
     return GateFit(gated, dense, active, threshold)
 
@@ -205,7 +216,7 @@ def _narrowed(gates: list[SparseGate], share: float) -> Iterator[None]:
     """Have every gate open for each row the same number of blocks, those it opens widest; at least one."""
 
     def widest(gate: SparseGate, inputs: tuple[Tensor], mask: Tensor) -> Tensor:
-        values = gate.gates(inputs[0])
+        values = gate.gates(inputs[0].detach())
         chosen = values.topk(max(round(share * gate.blocks), 1), -1).indices
         return (torch.zeros_like(values).scatter(-1, chosen, 1.0) + (values - values.detach())).to(mask.dtype)
 

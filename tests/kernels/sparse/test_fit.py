@@ -1,5 +1,7 @@
 """Gates learn to spend much on hard inputs and little on easy ones; real data."""
 
+import warnings
+
 import pytest
 import torch
 from gated_quality import shuffled
@@ -66,6 +68,19 @@ def test_the_target_is_learned_before_the_threshold_is_moved():
     x, y, *_ = digits()
     fit = fit_gates(Net(64, width=32), batches(x, y), target=0.3, epochs=8, lr=3e-3, progress=False)
     assert fit.active_frac[-1] == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.mark.parametrize(("bias", "warned"), [(0.0, False), (4.0, True), (-4.0, True)])
+def test_gates_that_did_not_learn_the_target_are_told_of(bias, warned):
+    torch.manual_seed(0)
+    x, y, *_ = digits()
+    model = Net(64)
+    for layer in model.layers:
+        nn.init.constant_(layer.gate.bias, bias)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit_gates(model, batches(x, y), epochs=1, lr=1e-6, progress=False)
+    assert any("did not learn to open 50%" in str(each.message) for each in caught) == warned
 
 
 def test_samples_learn_with_the_few_blocks_that_their_gates_open_widest(monkeypatch):
