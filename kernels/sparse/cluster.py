@@ -26,7 +26,8 @@ def cluster_gates(model: nn.Module, inputs: Iterable[Any], *, target: float | No
     ``calibrate_gates`` with the same target after each epoch.
 
     This is for inputs of several kinds, such as languages, sensors or sites, of which each needs units of its own; at
-    best there are as many blocks as kinds. Where inputs differ in difficulty instead, use ``fit_gates``.
+    best there are as many blocks as kinds. The kinds have to stand out: where what varies within them is as large as what
+    tells them apart, the model is worse than a narrower dense one. Where inputs differ in difficulty, use ``fit_gates``.
 
     Args:
         model: A model with gates that are not ordered; their weights and thresholds are changed.
@@ -57,7 +58,7 @@ def cluster_gates(model: nn.Module, inputs: Iterable[Any], *, target: float | No
     try:
         for name, gate in gates.items():
             rows = _rows(model, gate, batches)
-            if not bool(rows.isfinite().all()) or len(rows.unique(dim=0)) < gate.blocks:
+            if not bool(rows.isfinite().all()) or len(rows.unique(dim=0)) < max(gate.blocks, 2):
                 raise DeepseekError(f"{name!r} gets fewer different finite rows than its {gate.blocks} blocks.")
             found = KMeans(gate.blocks, n_init=10, random_state=0).fit(rows.numpy())
             _set(gate, rows, torch.from_numpy(found.cluster_centers_), 1 / gate.blocks if target is None else target)
