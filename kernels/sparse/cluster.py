@@ -26,8 +26,9 @@ def cluster_gates(model: nn.Module, inputs: Iterable[Any], *, target: float | No
     ``calibrate_gates`` with the same target after each epoch.
 
     This is for inputs of several kinds, such as languages, sensors or sites, of which each needs units of its own; at
-    best there are as many blocks as kinds. The kinds have to stand out: where what varies within them is as large as what
-    tells them apart, the model is worse than a narrower dense one. Where inputs differ in difficulty, use ``fit_gates``.
+    best there are as many blocks as kinds. The kinds have to stand out: where what varies within them is as large as
+    what tells them apart, the model is worse than a narrower dense one. Where inputs differ in difficulty, use
+    ``fit_gates``.
 
     Args:
         model: A model with gates that are not ordered; their weights and thresholds are changed.
