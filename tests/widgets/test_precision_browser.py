@@ -12,6 +12,14 @@ pytestmark = pytest.mark.browser
 
 MAP, EVIDENCE = "[data-testid=precision-map]", "[data-testid=precision-evidence]"
 
+DRAWN = {"precision": f"{MAP} thead th", "gates": "[data-testid=gate-row]"}
+"""What each tab has when it is drawn, which is later than it is clicked."""
+
+
+def show(page, tab):
+    page.click(f"[data-testid=tab-{tab}]")
+    page.locator(DRAWN[tab]).first.wait_for()
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
@@ -26,7 +34,7 @@ def opened(run, open_page, tmp_path):
     def open_it(tab, scheme="light"):
         page = open_page(write_report(run, tmp_path / "run.html"), scheme, bypass_csp=True)
         page.wait_for_selector(".deepseek-ready", state="attached")
-        page.click(f"[data-testid=tab-{tab}]")
+        show(page, tab)
         return page
 
     return open_it
@@ -124,7 +132,7 @@ def test_axe_has_nothing_against_them(opened, scheme, artifacts):
     page.click("[data-testid=precision-table] summary")
     page.screenshot(path=artifacts / f"precision-{scheme}.png", full_page=True)
     assert violations(page, page.locator("body")) == []
-    page.click("[data-testid=tab-gates]")
+    show(page, "gates")
     page.screenshot(path=artifacts / f"gates-{scheme}.png", full_page=True)
     assert violations(page, page.locator("body")) == []
 
@@ -132,7 +140,7 @@ def test_axe_has_nothing_against_them(opened, scheme, artifacts):
 def test_where_half_precision_harms_it_is_marked(open_page, tmp_path):
     with train_decided(tmp_path / "half.dsrun", "half", epochs=1) as session:
         page = open_page(write_report(session, tmp_path / "run.html"))
-    page.click("[data-testid=tab-precision]")
+    show(page, "precision")
     camera = page.get_by_role("button", name="camera, step 0: float16, which does harm")
     assert camera.get_attribute("data-harm") is not None
     assert "would become infinite\n100 %" in page.inner_text(EVIDENCE)
@@ -143,7 +151,7 @@ def test_names_are_data(open_page, tmp_path):
     with train_decided(tmp_path / "hostile.dsrun", epochs=2, stuck=name) as session:
         page = open_page(write_report(session, tmp_path / "run.html"))
     for tab in ("gates", "precision"):
-        page.click(f"[data-testid=tab-{tab}]")
+        show(page, tab)
         assert f"{name}.gate" in page.locator("[role=tabpanel]:not([hidden])").inner_text() or len(name) > 30
     assert page.evaluate("window.hacked") is None
     assert page.locator("img, a, iframe").locator("visible=true").count() == 0
