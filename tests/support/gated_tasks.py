@@ -121,8 +121,34 @@ def faces(seed: int) -> Data:
     return Data(Batches(x[known].repeat(12, 1), y[known].repeat(12), 100, noisy), test, y[unknown].repeat(10), noise)
 
 
-def mnist1d(seed: int, samples: int = 20_000, batch: int = 200) -> Data:
-    """MNIST-1D (Greydanus & Kobak 2024), a fifth for testing: all its knobs at 0 to 2 times their default."""
+def mnist1d(seed: int) -> Data:
+    """MNIST-1D, 16,000 and 4,000 for testing."""
+    x, y, test, labels, difficulty = _signals(seed, 20_000)
+    return Data(Batches(x, y, 200), test, labels, difficulty)
+
+
+def sensors(seed: int) -> Data:
+    """MNIST-1D, 160,000 and 40,000 for testing, each signal from one of eight sensors.
+
+    Each sensor has the 40 places of a signal in an order of its own. Which one it was stands behind the signal: a 10 in
+    one of eight columns, for a norm like that of the signal.
+    """
+    x, y, test, labels, difficulty = _signals(seed, 200_000)
+    orders = torch.stack([torch.randperm(x.shape[1]) for _ in range(SENSORS)])
+
+    def wired(x: Tensor) -> Tensor:
+        sensor = torch.randint(SENSORS, (len(x),))
+        return torch.cat([x.gather(1, orders[sensor]), 10.0 * functional.one_hot(sensor, SENSORS)], 1)
+
+    return Data(Batches(wired(x), y, 400), wired(test), labels, difficulty)
+
+
+def _signals(seed: int, samples: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """MNIST-1D (Greydanus & Kobak 2024), all its knobs at 0 to 2 times their default.
+
+    Returns:
+        Signals and labels to learn from, the same to test with (a fifth), and where the knobs stood for the latter.
+    """
     from mnist1d.data import get_dataset_args, make_dataset
 
     parts = []
@@ -135,24 +161,7 @@ def mnist1d(seed: int, samples: int = 20_000, batch: int = 200) -> Data:
         made = make_dataset(knobs)
         parts.append([*(made[name] for name in ("x", "y", "x_test", "y_test")), np.full(len(made["y_test"]), factor)])
     x, y, test, labels, difficulty = (torch.tensor(np.concatenate(values)) for values in zip(*parts, strict=True))
-    return Data(Batches(x.float(), y, batch), test.float(), labels, difficulty)
-
-
-def sensors(seed: int) -> Data:
-    """MNIST-1D, 160,000 and 40,000 for testing, each signal from one of eight sensors.
-
-    Each sensor has the 40 places of a signal in an order of its own. Which one it was stands behind the signal: a 10 in
-    one of eight columns, for a norm like that of the signal.
-    """
-    data = mnist1d(seed, 200_000, 400)
-    orders = torch.stack([torch.randperm(data.x.shape[1]) for _ in range(SENSORS)])
-
-    def wired(x: Tensor) -> Tensor:
-        sensor = torch.randint(SENSORS, (len(x),))
-        return torch.cat([x.gather(1, orders[sensor]), 10.0 * functional.one_hot(sensor, SENSORS)], 1)
-
-    known: Batches = data.batches  # type: ignore[assignment]
-    return data._replace(batches=Batches(wired(known.x), known.y, known.size), x=wired(data.x))
+    return x.float(), y, test.float(), labels, difficulty
 
 
 TASKS = {
